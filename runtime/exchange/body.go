@@ -1,6 +1,10 @@
 package exchange
 
-import "io"
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+)
 
 // Body is a stream of message content that is pulled. It belongs to one
 // exchange and is used by one goroutine at a time.
@@ -106,3 +110,86 @@ func (b *Prefixed) Next() ([]byte, error) {
 
 // Ready implements Body.
 func (b *Prefixed) Ready() bool { return b.Head != nil || b.Rest == nil || b.Rest.Ready() }
+
+// ErrMemory is returned by ReadAhead when the shared ceiling is reached.
+var ErrMemory = errors.New("the memory for buffered bodies is used up")
+
+// Budget is a ceiling on bytes that many exchanges share.
+type Budget struct {
+	max  int64
+	used atomic.Int64
+}
+
+// NewBudget returns a budget of max bytes; 0 means no ceiling.
+func NewBudget(max int64) *Budget { return &Budget{max: max} }
+
+// Used returns the bytes taken.
+func (b *Budget) Used() int64 { return b.used.Load() }
+
+// Take reserves n bytes and reports whether they were left.
+func (b *Budget) Take(n int64) bool {
+	if b == nil {
+		return true
+	}
+	if b.used.Add(n) > b.max && b.max > 0 {
+		b.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+// Give returns n bytes.
+func (b *Budget) Give(n int64) {
+	if b != nil {
+		b.used.Add(-n)
+	}
+}
+
+// ReadAhead reads m's body until its end or until limit bytes are in
+// m.Buffered, and sets m.Whole. It may be called again with a larger limit. The
+// body still yields every byte. Errors are those of the body, or ErrMemory.
+func (x *Exchange) ReadAhead(m *Message, limit int64) error {
+	if m.Body == nil || m.Whole || limit <= 0 || int64(len(m.Buffered)) >= limit {
+		return nil
+	}
+	rest := m.Body
+	var buf []byte
+	if p, ok := m.Body.(*Prefixed); ok && p.Head != nil {
+		buf, rest = p.Head, p.Rest
+	}
+	// One more byte than limit tells a body of exactly limit from a longer one.
+	for int64(len(buf)) <= limit && rest != nil {
+		p, err := rest.Next()
+		if err == io.EOF {
+			rest = nil
+		} else if err != nil {
+			return err
+		}
+		if buf == nil && rest == nil {
+			buf = p // the whole body at once: nothing overwrites it
+			break
+		}
+		if len(p) > 0 {
+			if !x.Memory.Take(int64(len(p))) {
+				return ErrMemory
+			}
+			x.held += int64(len(p))
+			buf = append(buf, p...)
+		}
+	}
+	m.Whole = rest == nil && int64(len(buf)) <= limit
+	m.Buffered = buf[:min(int64(len(buf)), limit)]
+	if buf == nil {
+		buf = []byte{}
+	}
+	m.Body = &Prefixed{Head: buf, Rest: rest}
+	return nil
+}
+
+// Forget gives the memory that ReadAhead took back to the budget.
+func (x *Exchange) Forget() {
+	if x.held > 0 {
+		x.Memory.Give(x.held)
+		x.held = 0
+	}
+}

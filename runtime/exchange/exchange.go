@@ -5,20 +5,44 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"strconv"
 	"time"
 )
 
 // Conn is what is known about a client's connection. It is shared by the
 // connection's exchanges and immutable.
 type Conn struct {
-	// Listener is the index that the listener has in the running process.
 	Listener *ListenerInfo
-	// Peer and Local are the two ends. Peer is invalid for a Unix socket.
+	// Peer and Local are the two ends; invalid for a Unix socket.
 	Peer, Local netip.AddrPort
+	// PeerIP and LocalPort are their texts, made once; "" for a Unix socket.
+	PeerIP, LocalPort string
 	// TLS is nil for a connection in the clear.
 	TLS *tls.ConnectionState
 	// Shard spreads counters that every request touches.
 	Shard uint32
+}
+
+// NewConn describes a connection between peer and local.
+func NewConn(l *ListenerInfo, peer, local net.Addr, state *tls.ConnectionState, shard uint32) *Conn {
+	c := &Conn{Listener: l, TLS: state, Shard: shard}
+	if c.Peer = addrPort(peer); c.Peer.IsValid() {
+		c.PeerIP = c.Peer.Addr().String()
+	}
+	if c.Local = addrPort(local); c.Local.IsValid() {
+		c.LocalPort = strconv.Itoa(int(c.Local.Port()))
+	}
+	return c
+}
+
+// addrPort returns the address without an IPv4-in-IPv6 wrapping or a zone.
+func addrPort(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }
 
 // ListenerInfo names a listener. Its identity, the pointer, is stable while the
@@ -106,6 +130,11 @@ type Exchange struct {
 
 	Arena Arena
 
+	// Memory is the ceiling that read-ahead bodies of all exchanges share; nil
+	// for none.
+	Memory *Budget
+	held   int64
+
 	ctx    context.Context
 	states []any
 	step   int
@@ -127,6 +156,8 @@ func (x *Exchange) Reset(ctx context.Context, conn *Conn, front Front) {
 	clear(x.states)
 	x.states, x.step = x.states[:0], 0
 	x.Arena.reset()
+	x.Forget()
+	x.Memory = nil
 }
 
 // Context is the base for calls that filters make. It carries no deadline of
@@ -214,6 +245,11 @@ type Front interface {
 	// Reset gives the exchange up: the client sees that the response is not
 	// complete.
 	Reset(ResetCode)
+	// StopBody makes a waiting Next of the request body, and every later one,
+	// return an error at once. It is safe to call from another goroutine than
+	// the one in Next; the connection serves no further exchange if the body was
+	// not read to its end.
+	StopBody()
 	// Gone reports whether the client has left. It does not wait, and costs a
 	// system call.
 	Gone() bool
