@@ -106,6 +106,12 @@ func (h *Head) Set(name, value string) {
 	h.delFrom(name, i+1)
 }
 
+// SetAt replaces the value of the i-th field.
+func (h *Head) SetAt(i int, value string) {
+	_, name, _ := h.At(i)
+	h.fields[i] = h.store(String(name), value)
+}
+
 // Del drops every field of that name, whatever its case.
 func (h *Head) Del(name string) { h.delFrom(name, 0) }
 
