@@ -45,9 +45,21 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }
 
-// ListenerInfo names a listener. Its identity, the pointer, is stable while the
-// listener lives.
-type ListenerInfo struct{ Name string }
+// ListenerInfo is what exchanges know of the listener they came through.
+type ListenerInfo struct {
+	Name string
+	// StreamIdle ends an exchange in which no byte moves for this long; 0: the
+	// default of five minutes.
+	StreamIdle time.Duration
+}
+
+// Idle returns StreamIdle or its default.
+func (l *ListenerInfo) Idle() time.Duration {
+	if l.StreamIdle > 0 {
+		return l.StreamIdle
+	}
+	return 5 * time.Minute
+}
 
 // Proto is the protocol version of a request.
 type Proto uint8

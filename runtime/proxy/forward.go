@@ -1,0 +1,233 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/headgate/headgate/runtime/exchange"
+	"github.com/headgate/headgate/runtime/upstream"
+)
+
+// slice is how long the engine waits for an upstream before it looks whether
+// the client is still there.
+const slice = time.Second
+
+// try is one request to an endpoint.
+type try struct {
+	endpoint *upstream.Endpoint
+	conn     *upstream.Conn
+	pump     *pump     // nil if the request left whole
+	start    time.Time // of waiting
+	deadline time.Time // for the response head
+	last     time.Time // a byte of the response came, to within a slice
+	moved    bool      // bytes came since wait looked
+	timeout  time.Duration
+}
+
+// pick chooses the target of a split by weight.
+func pick(split []Target) *upstream.Cluster {
+	if len(split) == 1 {
+		return split[0].Cluster
+	}
+	total := 0
+	for i := range split {
+		total += split[i].Weight
+	}
+	n := rand.IntN(max(total, 1))
+	for i := range split {
+		if n -= split[i].Weight; n < 0 {
+			return split[i].Cluster
+		}
+	}
+	return split[0].Cluster
+}
+
+// forward sends the request to an endpoint and reads the response head. On
+// success f.try owns the connection until settle.
+//
+// A failed try is followed by one more if that is safe: not one byte of the
+// request was written; or the connection came from the pool, ended before the
+// first byte of an answer, and the request may be repeated (RFC 9110 section
+// 9.2.2), which tells a connection that was closed while idle from a server
+// that fails.
+func (f *flow) forward() error {
+	x := f.x
+	cluster := pick(f.route.Split)
+	timeout := f.route.Timeout
+	if timeout == 0 {
+		timeout = cluster.Timeout()
+	}
+	first, whole, err := f.firstBytes()
+	if err != nil {
+		return f.bodyError(err)
+	}
+	repeatable := whole && idempotent(x.Request.Method)
+	var avoid *upstream.Endpoint
+	for again := false; ; again = true {
+		ep, err := cluster.Pick(x, avoid)
+		if err != nil {
+			return upstreamFailed(err)
+		}
+		conn, reused, err := ep.Acquire(x.Context(), again)
+		if err == nil && reused && !repeatable && conn.Stale() {
+			ep.Discard(conn)
+			conn, reused, err = ep.Acquire(x.Context(), true)
+		}
+		if err != nil {
+			if again {
+				return upstreamFailed(err)
+			}
+			avoid = ep
+			continue
+		}
+		t := &f.try
+		*t = try{endpoint: ep, conn: conn, timeout: timeout, start: time.Now()}
+		if err = f.roundTrip(first, whole); err == nil {
+			return nil
+		}
+		mayRepeat := !again && t.pump == nil && (!conn.Wrote() || repeatable && reused && errors.Is(err, upstream.ErrNoAnswer))
+		stopErr := f.abandon()
+		switch {
+		case stopErr != nil:
+			return f.bodyError(stopErr)
+		case errors.Is(err, errGone):
+			return errGone
+		case !mayRepeat:
+			return upstreamFailed(err)
+		}
+		if !reused {
+			avoid = ep
+		}
+	}
+}
+
+// firstBytes takes what is at hand of the request body, so that it leaves in
+// one write with the head.
+func (f *flow) firstBytes() (p []byte, whole bool, err error) {
+	b := f.x.Request.Body
+	if b == nil {
+		return nil, true, nil
+	}
+	if !b.Ready() {
+		return nil, false, nil
+	}
+	p, err = b.Next()
+	if err == io.EOF {
+		return p, f.x.Request.Trailer.Len() == 0, nil
+	}
+	return p, false, err
+}
+
+// roundTrip sends the request and reads the response head.
+func (f *flow) roundTrip(first []byte, whole bool) error {
+	t, x := &f.try, f.x
+	if err := t.conn.WriteRequest(&x.Request, first, whole); err != nil && !t.conn.Wrote() {
+		return err
+	}
+	// A server may answer and close before it took the request; its answer
+	// counts, so a failed write is not the end.
+	if !whole {
+		f.startPump()
+	}
+	t.start = time.Now()
+	t.deadline = t.start.Add(t.timeout)
+	for {
+		wake := time.Now().Add(slice)
+		if t.deadline.Before(wake) && !t.pump.sending() {
+			wake = t.deadline
+		}
+		if err := t.conn.SetReadDeadline(wake); err != nil {
+			return err
+		}
+		err := t.conn.ReadResponse(x.Request.Method, &x.Response)
+		switch {
+		case err == nil && x.Response.Status == 101:
+			if x.Request.Upgrade == "" {
+				return errors.New("101 without an offer to upgrade")
+			}
+			fallthrough
+		case err == nil && x.Response.Status >= 200:
+			now := time.Now()
+			t.last = now
+			t.endpoint.Answered(x.Response.Status, now.Sub(t.start))
+			if f.times != nil {
+				f.times[len(f.times)-1] = now.Sub(t.start)
+			}
+			return nil
+		case err == nil:
+			if err := x.Front.Inform(x.Response.Status, &x.Response.Head); err != nil {
+				return errGone
+			}
+		case !isTimeout(err):
+			return err
+		case t.pump.sending():
+			t.deadline = time.Now().Add(t.timeout)
+		case !time.Now().Before(t.deadline):
+			return err
+		case x.Front.Gone():
+			return errGone
+		}
+	}
+}
+
+// wait is called when a read of the response body reached its deadline. It
+// allows one more slice, unless the client left or nothing came for too long.
+func (f *flow) wait() error {
+	t := &f.try
+	if t.conn == nil {
+		return errGone
+	}
+	now := time.Now()
+	if t.moved {
+		t.moved, t.last = false, now
+	}
+	if now.Sub(t.last) > f.x.Conn.Listener.Idle() {
+		return errStreamIdle
+	}
+	if f.x.Front.Gone() {
+		return errGone
+	}
+	return t.conn.SetReadDeadline(now.Add(slice))
+}
+
+var errStreamIdle = errors.New("no byte for longer than stream_idle")
+
+// abandon gives up the current try. It returns the error of the request body if
+// that is what broke it.
+func (f *flow) abandon() error {
+	t := &f.try
+	if t.conn == nil {
+		return nil
+	}
+	t.conn.Close()
+	err := f.stopPump()
+	t.endpoint.Discard(t.conn)
+	t.conn = nil
+	return err
+}
+
+// settle returns the connection after the response was sent, or gave up.
+func (f *flow) settle() {
+	t := &f.try
+	if t.conn == nil {
+		return
+	}
+	if t.pump.sending() {
+		f.abandon()
+		return
+	}
+	_ = f.stopPump()
+	t.endpoint.Release(t.conn)
+	t.conn = nil
+}
+
+// idempotent methods may be repeated by a proxy (RFC 9110 section 9.2.2).
+func idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE":
+		return true
+	}
+	return false
+}

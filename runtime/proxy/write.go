@@ -1,0 +1,162 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/headgate/headgate/runtime/exchange"
+)
+
+// send is the response side: it completes the response, or makes one of err,
+// and writes it.
+func (f *flow) send(err error) {
+	x := f.x
+	if err != nil {
+		if errors.Is(err, errGone) {
+			f.clientGone()
+			return
+		}
+		f.abandon()
+		answer(x, err)
+	}
+	f.responseSide()
+	f.editResponse()
+	if x.Response.Status == 101 && f.try.conn != nil {
+		f.tunnel()
+		return
+	}
+	if err := f.write(); err != nil {
+		x.Failure = err
+		x.Front.Reset(exchange.ResetInternal)
+		_ = f.abandon()
+	}
+}
+
+// statusGone is recorded, never sent, when the client left first (nginx's 499).
+const statusGone = 499
+
+func (f *flow) clientGone() {
+	f.x.Failure, f.status = errGone, statusGone
+	f.x.Front.Reset(exchange.ResetCancel)
+	_ = f.abandon()
+}
+
+// editResponse applies what the route adds to every response.
+func (f *flow) editResponse() {
+	x := f.x
+	if f.route != nil {
+		if err := editHeaders(x, &x.Response.Head, f.route.ResponseHeaders); err != nil {
+			_ = f.abandon()
+			answer(x, exprFailed(err))
+		}
+	}
+	if x.ID != "" {
+		x.Response.Head.Set(f.t.RequestID, x.ID)
+	}
+	if f.times != nil && f.chain != nil {
+		x.Response.Head.Add("server-timing", f.serverTiming())
+	}
+}
+
+// write sends the response. After an error the front end must be reset: what
+// went out is not complete.
+func (f *flow) write() error {
+	x := f.x
+	r, front := &x.Response, x.Front
+	f.status = r.Status
+	if x.Request.Method == "HEAD" || r.Status == 204 || r.Status == 304 {
+		r.Body = nil
+	}
+	if err := front.WriteHead(); err != nil {
+		return err
+	}
+	if r.Body == nil {
+		return front.End(&r.Trailer)
+	}
+	for {
+		if !r.Body.Ready() {
+			if err := front.Flush(); err != nil {
+				return err
+			}
+		}
+		p, err := r.Body.Next()
+		if err != nil && err != io.EOF {
+			if isTimeout(err) {
+				if err = f.wait(); err == nil {
+					continue
+				}
+			}
+			return err
+		}
+		if len(p) > 0 {
+			f.sent += int64(len(p))
+			f.try.moved = true
+		}
+		if err == io.EOF {
+			last := r.Trailer.Len() == 0
+			if len(p) > 0 || last {
+				if err := front.Write(p, last); err != nil {
+					return err
+				}
+			}
+			if last {
+				return nil
+			}
+			return front.End(&r.Trailer)
+		}
+		if err := front.Write(p, false); err != nil {
+			return err
+		}
+	}
+}
+
+// tunnel joins the two connections after a 101 and runs until both directions
+// ended. Filters and the generation are let go first: a tunnel must not hold
+// them for days. It holds its endpoint.
+func (f *flow) tunnel() {
+	x, t := f.x, &f.try
+	f.status = 101
+	client, early, ok := x.Front.Tunnel()
+	if !ok {
+		x.Front.Reset(exchange.ResetInternal)
+		_ = f.abandon()
+		return
+	}
+	server, read := t.conn.Tunnel()
+	release := t.endpoint.Hold()
+	t.endpoint.Discard(t.conn)
+	t.conn = nil
+	defer release()
+	defer client.Close()
+	defer server.Close()
+	f.leave()
+
+	idle := x.Conn.Listener.Idle()
+	if _, err := client.Write(read); err != nil {
+		return
+	}
+	if _, err := server.Write(early); err != nil {
+		return
+	}
+	var j joint
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		j.copy(server, client, idle)
+	}()
+	f.sent = j.copy(client, server, idle)
+	<-done
+}
+
+// closeWriter is what TCP, Unix and TLS connections have in common.
+type closeWriter interface{ CloseWrite() error }
+
+// halfClose ends one direction of a tunnel; a connection that can't is closed.
+func halfClose(c net.Conn) {
+	if w, ok := c.(closeWriter); ok && w.CloseWrite() == nil {
+		return
+	}
+	c.Close()
+}
