@@ -23,6 +23,9 @@ func (f *flow) send(err error) {
 	}
 	f.responseSide()
 	f.editResponse()
+	// No filter looks at the exchange from here on. A long stream or a slow
+	// client then holds neither plugin instances nor a replaced generation.
+	f.leave()
 	if x.Response.Status == 101 && f.try.conn != nil {
 		f.tunnel()
 		return
@@ -113,8 +116,7 @@ func (f *flow) write() error {
 }
 
 // tunnel joins the two connections after a 101 and runs until both directions
-// ended. Filters and the generation are let go first: a tunnel must not hold
-// them for days. It holds its endpoint.
+// ended. It holds its endpoint, and nothing of the configuration.
 func (f *flow) tunnel() {
 	x, t := f.x, &f.try
 	f.status = 101
@@ -131,7 +133,6 @@ func (f *flow) tunnel() {
 	defer release()
 	defer client.Close()
 	defer server.Close()
-	f.leave()
 
 	idle := x.Conn.Listener.Idle()
 	if _, err := client.Write(read); err != nil {
