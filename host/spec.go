@@ -1,0 +1,76 @@
+package host
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Options are what all plugins of a host share.
+type Options struct {
+	// CacheDir keeps compiled code between runs; "" keeps it in memory only.
+	// Whoever can write to it can run code in this process.
+	CacheDir string
+	// MemoryCeiling bounds the linear memory of all instances; 0 for none.
+	MemoryCeiling int64
+	// Log takes the messages of plugins and of the host; nil discards them.
+	Log *slog.Logger
+	// Traps is told of every call that ended badly; may be nil.
+	Traps Traps
+	// Gauge is told of instances that come and go; may be nil.
+	Gauge Gauge
+}
+
+// Traps counts calls that ended badly, by plugin and Reason.
+type Traps interface{ Trap(plugin, reason string) }
+
+// Gauge follows the number of instances of a plugin.
+type Gauge interface{ Instances(plugin string, delta int) }
+
+// Spec says which module a plugin is, what it may do and how much it may use.
+// Zero numbers take the defaults; nil lists grant nothing.
+type Spec struct {
+	// Name is the plugin's name in the log, in metrics and in errors.
+	Name string
+	// Wasm is the binary module.
+	Wasm []byte
+	// Filter chooses one of the filters that a module registers.
+	Filter string
+	// Concurrency is the number of exchanges inside one instance at once; 1.
+	Concurrency int
+	// Memory bounds the linear memory of one instance, in bytes; 32 MiB.
+	Memory int64
+	// CPU bounds the time inside the guest of one callback; 20 ms. Deadline
+	// bounds the same callback with everything that it waits for; 5 s. StartCPU
+	// bounds instantiation and each configuration; 10 s.
+	CPU, Deadline, StartCPU time.Duration
+	// Instances bounds the pool; 64.
+	Instances int
+	// HeadersRead and HeadersWrite name the header fields that the guest may
+	// see and change: names, "x-*" for a prefix, or "*".
+	HeadersRead, HeadersWrite []string
+	// Env names the environment variables that the guest may see; "NAME=value"
+	// gives it a value of its own.
+	Env []string
+}
+
+func (s Spec) withDefaults() Spec {
+	if s.Concurrency <= 0 {
+		s.Concurrency = 1
+	}
+	if s.Memory <= 0 {
+		s.Memory = 32 << 20
+	}
+	if s.CPU <= 0 {
+		s.CPU = 20 * time.Millisecond
+	}
+	if s.Deadline <= 0 {
+		s.Deadline = 5 * time.Second
+	}
+	if s.StartCPU <= 0 {
+		s.StartCPU = 10 * time.Second
+	}
+	if s.Instances <= 0 {
+		s.Instances = 64
+	}
+	return s
+}
