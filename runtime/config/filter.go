@@ -1,0 +1,268 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/headgate/headgate/runtime/exchange"
+)
+
+// Filter is a filter block of a chain or a route.
+type Filter struct {
+	// Label is the name of the filter as written: a plugin, "policy", or a
+	// built-in filter. Name is that of metrics and server-timing; a policy's is
+	// policy.NAME.
+	Label, Name string
+	Kind        FilterKind
+	// Policy is the policy of a policy filter, and Context what its input has
+	// as contextExtensions.
+	Policy  *Ref
+	Context map[string]string
+	// Config is the configuration as JSON, or the bytes of config = "...".
+	Config []byte
+
+	When    *Expr // nil: always
+	Shadow  bool
+	OnError string // "deny", "allow", or "" for what the plugin or policy says
+
+	Range, LabelRange hcl.Range
+
+	// whenFor compiles When for a route that buffers so many bytes.
+	whenFor func(buffer int64) exchange.Expr
+}
+
+// FilterKind says what runs.
+type FilterKind uint8
+
+// The kinds of filters.
+const (
+	PluginFilter FilterKind = iota
+	PolicyFilter
+	BuiltinFilter
+)
+
+// filters decodes the filter blocks of a chain or route.
+func (s *section) filters(opt exprScope) []*Filter {
+	var out []*Filter
+	for _, b := range s.blocks("filter") {
+		if f := s.l.decodeFilter(b, opt); f != nil {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (l *loader) decodeFilter(b block, opt exprScope) *Filter {
+	f := &Filter{Label: b.Labels[0], Name: b.Labels[0], Range: b.DefRange, LabelRange: b.DefRange}
+	if len(b.LabelRanges) > 0 {
+		f.LabelRange = b.LabelRanges[0]
+	}
+	s, rest := l.readFilter(b)
+	if a := s.attrs["when"]; a != nil {
+		opt.what = "when"
+		if e, ok := b.scope.compileWhen(a.expr, opt); ok {
+			f.When = e
+			f.whenFor = func(buffer int64) exchange.Expr {
+				o := opt
+				o.buffer = buffer
+				again, _ := b.scope.compileWhen(a.expr, o)
+				return again.Eval
+			}
+		}
+	}
+	s.flag("shadow", &f.Shadow)
+	s.oneOf("on_error", &f.OnError, "deny", "allow")
+	switch {
+	case f.Label == "policy":
+		f.Kind = PolicyFilter
+		s.policyFilter(f, rest)
+	case l.names["plugin"][f.Label] != nil:
+		s.filterConfig(f, rest)
+	case slices.Contains(builtinNames(), f.Label):
+		f.Kind = BuiltinFilter
+		s.filterConfig(f, rest)
+	case l.partial:
+		return nil
+	default:
+		known := append(append([]string{"policy"}, mapKeys(l.names["plugin"])...), builtinNames()...)
+		hint := suggest(f.Label, known)
+		if hint == "" {
+			hint = " Declare it with plugin \"" + f.Label + "\" {}."
+		}
+		if len(builtinNames()) == 0 {
+			hint += " This binary was built without the built-in filters; make build adds them."
+		}
+		l.diags.errorf(f.LabelRange, "Unknown filter", "There is no plugin and no built-in filter %q.%s", f.Label, hint)
+		return nil
+	}
+	return f
+}
+
+// ownNames are the attributes of a filter that are not its configuration.
+func ownNames() []string { return []string{"when", "shadow", "on_error"} }
+
+// body is the configuration of a filter: whatever it says.
+type body struct {
+	attrs  map[string]*attribute
+	blocks []block
+	rng    hcl.Range
+}
+
+// readFilter splits a filter's body into what is ours and what is the
+// filter's. In JSON, nested objects are attributes, which makes the same
+// configuration of them.
+func (l *loader) readFilter(b block) (*section, *body) {
+	s := &section{l: l, scope: b.scope, name: "filter", rng: b.DefRange, attrs: map[string]*attribute{}}
+	rest := l.readBody(b)
+	for _, n := range ownNames() {
+		if a := rest.attrs[n]; a != nil {
+			s.attrs[n] = a
+			delete(rest.attrs, n)
+		}
+	}
+	return s, rest
+}
+
+func (l *loader) readBody(b block) *body {
+	out := &body{attrs: map[string]*attribute{}, rng: b.DefRange}
+	add := func(a *hcl.Attribute) {
+		e, diags := syntaxOf(a.Expr)
+		l.diags.append(diags)
+		out.attrs[a.Name] = &attribute{expr: e, raw: a.Expr, name: a.Name, rng: a.NameRange}
+	}
+	native, ok := b.Body.(*hclsyntax.Body)
+	if !ok {
+		list, diags := b.Body.JustAttributes()
+		l.diags.append(diags)
+		for _, a := range list {
+			add(a)
+		}
+		return out
+	}
+	for _, a := range native.Attributes {
+		add(a.AsHCLAttribute())
+	}
+	for _, n := range native.Blocks {
+		inner := block{Block: n.AsHCLBlock(), scope: b.scope}
+		if n.Type == dynamicHeader.Type && len(n.Labels) == 1 {
+			out.blocks = append(out.blocks, l.expandAs(inner, anyLabels)...)
+			continue
+		}
+		out.blocks = append(out.blocks, inner)
+	}
+	return out
+}
+
+func (s *section) policyFilter(f *Filter, rest *body) {
+	for _, name := range mapKeys(rest.attrs) {
+		if name == "policy" || name == "context_extensions" {
+			s.attrs[name] = rest.attrs[name]
+			continue
+		}
+		s.l.diags.errorf(rest.attrs[name].rng, "Unsupported argument", "An argument named %q is not expected here.%s", name,
+			suggest(name, append([]string{"policy", "context_extensions"}, ownNames()...)))
+	}
+	for _, b := range rest.blocks {
+		s.l.diags.errorf(b.TypeRange, "Unsupported block type", "Blocks of type %q are not expected here.", b.Type)
+	}
+	if s.require("policy", "policy."+s.scope.example("policy")) {
+		f.Policy = s.ref("policy", "policy")
+	}
+	if f.Policy != nil {
+		f.Name = "policy." + f.Policy.ID
+	}
+	s.textMap("context_extensions", &f.Context, `{ team = "a" }`)
+}
+
+// filterConfig makes the configuration of a plugin or a built-in filter.
+func (s *section) filterConfig(f *Filter, rest *body) {
+	if a := rest.attrs["config"]; a != nil && len(rest.attrs) == 1 && len(rest.blocks) == 0 {
+		if v, ok := s.scope.evaluate(a.expr, "filter.config"); ok {
+			v, _ = v.UnmarkDeep()
+			if !v.IsNull() && v.Type() == cty.String {
+				f.Config = []byte(v.AsString())
+				return
+			}
+		} else {
+			return
+		}
+	}
+	v, ok := s.l.bodyValue(rest, s.scope, 0)
+	if !ok {
+		return
+	}
+	v, _ = v.UnmarkDeep()
+	b, err := ctyjson.Marshal(v, v.Type())
+	if err != nil {
+		s.l.diags.errorf(s.rng, "Invalid configuration", "The configuration of filter %q can't be written as JSON.", f.Label)
+		return
+	}
+	f.Config = b
+}
+
+// bodyValue is a body as an object: a nested block is an object, repeated ones
+// a list, labelled ones members of an object.
+func (l *loader) bodyValue(b *body, s *scope, depth int) (cty.Value, bool) {
+	obj := map[string]cty.Value{}
+	good := true
+	for _, name := range mapKeys(b.attrs) {
+		v, ok := s.evaluate(b.attrs[name].expr, "filter."+name)
+		good = good && ok
+		obj[name] = v
+	}
+	groups := map[string][]block{}
+	for _, n := range b.blocks {
+		if a := b.attrs[n.Type]; a != nil {
+			l.diags.twice(n.DefRange, a.rng, "Duplicate name", "%q is an argument already.", n.Type)
+			good = false
+			continue
+		}
+		groups[n.Type] = append(groups[n.Type], n)
+	}
+	for _, typ := range mapKeys(groups) {
+		v, ok := l.groupValue(groups[typ], depth)
+		obj[typ] = v
+		good = good && ok
+	}
+	return cty.ObjectVal(obj), good
+}
+
+// groupValue is the value of all blocks of one type, whose first depth labels
+// are used up.
+func (l *loader) groupValue(group []block, depth int) (cty.Value, bool) {
+	var plain []cty.Value
+	byLabel := map[string][]block{}
+	good := true
+	for _, n := range group {
+		if len(n.Labels) > depth {
+			byLabel[n.Labels[depth]] = append(byLabel[n.Labels[depth]], n)
+			continue
+		}
+		v, ok := l.bodyValue(l.readBody(n), n.scope, 0)
+		plain, good = append(plain, v), good && ok
+	}
+	switch {
+	case len(byLabel) == 0 && len(plain) == 1:
+		return plain[0], good
+	case len(byLabel) == 0:
+		return cty.TupleVal(plain), good
+	case len(plain) > 0:
+		l.diags.errorf(group[0].DefRange, "Mixed blocks", "Some %s blocks have a label and some have none.", group[0].Type)
+		return cty.DynamicVal, false
+	}
+	obj := map[string]cty.Value{}
+	for _, label := range mapKeys(byLabel) {
+		same := byLabel[label]
+		if len(same) > 1 && len(same[1].Labels) == depth+1 {
+			l.diags.twice(same[1].DefRange, same[0].DefRange, "Duplicate block", "There is a %s block %q already.", same[1].Type, label)
+			good = false
+		}
+		v, ok := l.groupValue(same, depth+1)
+		obj[label], good = v, good && ok
+	}
+	return cty.ObjectVal(obj), good
+}

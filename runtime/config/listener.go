@@ -1,0 +1,111 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Listener is a listener block.
+type Listener struct {
+	Name    string
+	Address string
+	// HTTP1 and H2C are the protocols, in the clear.
+	HTTP1, H2C bool
+	Timeouts   ListenerTimeouts
+
+	Range, AddressRange hcl.Range
+}
+
+// ListenerTimeouts bound how long a client may take.
+type ListenerTimeouts struct{ Header, Idle, StreamIdle time.Duration }
+
+func (l *loader) decodeListener(b block) {
+	s := l.read(b, listenerSchema)
+	n := &Listener{
+		Name: b.id, Range: b.DefRange, AddressRange: s.rangeOf("address"),
+		HTTP1: true, H2C: true,
+		Timeouts: ListenerTimeouts{Header: 10 * time.Second, Idle: 75 * time.Second, StreamIdle: 5 * time.Minute},
+	}
+	if s.require("address", `":8080"`) && s.text("address", &n.Address, ":8080") {
+		s.listenAddress(n.Address)
+	}
+	s.protocols(n)
+	s.only("proxy_protocol", cty.False)
+	s.only("grpc_web", cty.False)
+	s.unavailable("tls", "tcp")
+	if t, ok := s.one("timeouts"); ok {
+		ts := l.read(t, listenerTimeoutsSchema)
+		ts.duration("header", &n.Timeouts.Header)
+		ts.duration("idle", &n.Timeouts.Idle)
+		ts.duration("stream_idle", &n.Timeouts.StreamIdle)
+		for name, d := range map[string]time.Duration{"header": n.Timeouts.Header, "idle": n.Timeouts.Idle, "stream_idle": n.Timeouts.StreamIdle} {
+			if d == 0 {
+				l.diags.errorf(ts.rangeOf(name), "Invalid duration", "timeouts.%s can't be 0: without it a client could hold a connection for ever.", name)
+			}
+		}
+	}
+	l.cfg.Listeners = append(l.cfg.Listeners, n)
+}
+
+func (s *section) listenAddress(address string) {
+	switch {
+	case strings.HasPrefix(address, "fd:"):
+		s.l.refuse(s.rangeOf("address"), "A socket from systemd (fd:NAME)")
+	case strings.HasPrefix(address, "unix:"):
+		if _, ok := unixPath(address); !ok {
+			s.l.diags.errorf(s.rangeOf("address"), "Invalid address", "listener.address %q is not a Unix socket. Write for example: \"unix:/run/headgate.sock\"", address)
+		}
+	default:
+		s.hostPort("address", address)
+	}
+}
+
+func (s *section) protocols(n *Listener) {
+	var list []string
+	if !s.list("protocols", &list, `["http/1.1", "h2"]`) {
+		return
+	}
+	n.HTTP1, n.H2C = slices.Contains(list, "http/1.1"), slices.Contains(list, "h2")
+	for i, p := range list {
+		switch p {
+		case "http/1.1", "h2":
+		case "h3":
+			s.l.refuse(s.itemRange("protocols", i), "The protocol h3")
+		default:
+			s.l.diags.errorf(s.itemRange("protocols", i), "Unknown value", "listener.protocols has %q and %q, not %q.%s", "http/1.1", "h2", p, suggest(p, []string{"http/1.1", "h2"}))
+		}
+	}
+	if len(list) == 0 {
+		s.l.diags.errorf(s.rangeOf("protocols"), "No protocol", "A listener speaks at least one protocol. Write for example: protocols = [\"http/1.1\"]")
+	}
+}
+
+// checkListeners reports what can only be seen with all listeners at hand.
+func (l *loader) checkListeners() {
+	first := map[string]*Listener{}
+	for _, n := range l.cfg.Listeners {
+		if n.Address == "" || strings.HasSuffix(n.Address, ":0") {
+			continue // port 0 is any free one, each time another
+		}
+		if f, ok := first[n.Address]; ok {
+			l.diags.twice(n.AddressRange, f.AddressRange, "Duplicate address", "The listeners %q and %q have the same address.", f.Name, n.Name)
+			continue
+		}
+		first[n.Address] = n
+	}
+	if len(l.names["listener"]) == 0 && len(l.cfg.Routes) > 0 && !l.partial {
+		l.diags.warnf(hcl.Range{}, "No listener", "There are routes, but no listener block: no request will reach them.")
+	}
+}
+
+var (
+	listenerSchema = &hcl.BodySchema{
+		Attributes: attrs("address", "protocols", "proxy_protocol", "grpc_web"),
+		Blocks:     nestedBlocks("timeouts", "tls", "tcp"),
+	}
+	listenerTimeoutsSchema = &hcl.BodySchema{Attributes: attrs("header", "idle", "stream_idle")}
+)

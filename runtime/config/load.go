@@ -1,0 +1,149 @@
+package config
+
+import (
+	"path/filepath"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// Config is a configuration as it was written: evaluated, checked, with
+// defaults filled in, and compiled where it has request-time expressions. It is
+// immutable.
+type Config struct {
+	Gateway   Gateway
+	Listeners []*Listener
+	Upstreams []*Upstream
+	Plugins   []*Plugin
+	Policies  []*Policy
+	Chains    []*Chain
+	Routes    []*Route
+
+	watch []string
+	files map[string][]byte
+}
+
+// Watch returns the directories and files whose change may change the
+// configuration.
+func (c *Config) Watch() []string { return c.watch }
+
+// loader holds what one Load knows so far.
+type loader struct {
+	src   Source
+	diags *Diagnostics
+	cfg   *Config
+
+	// partial is set if a file could not be understood: a name that nothing
+	// declares may well be declared there.
+	partial bool
+
+	functions map[string]map[string]function.Function // by directory
+	vars      map[string]*variable
+	locals    map[string]*local
+	// base holds the values of var and local for every scope.
+	base map[string]cty.Value
+	// sensitive is set while an expression that touches a sensitive value is
+	// evaluated.
+	names   map[string]map[string]*entry // by kind and label
+	watched map[string]bool
+	visits  int
+}
+
+// Load reads, evaluates and checks a configuration. It opens the files that the
+// configuration names, and nothing else. The Config is nil if there is an error.
+func Load(src Source) (*Config, *Diagnostics) {
+	l := newLoader(src)
+	var files []*file
+	for _, name := range l.discover(src.Paths) {
+		if f := l.parse(name); f != nil {
+			files = append(files, f)
+		}
+	}
+	return l.load(files)
+}
+
+func newLoader(src Source) *loader {
+	return &loader{
+		src: src, diags: &Diagnostics{}, cfg: &Config{},
+		functions: map[string]map[string]function.Function{},
+		vars:      map[string]*variable{}, locals: map[string]*local{},
+		base:    map[string]cty.Value{},
+		names:   map[string]map[string]*entry{},
+		watched: map[string]bool{},
+	}
+}
+
+func (l *loader) load(files []*file) (*Config, *Diagnostics) {
+	var blocks []block
+	for _, f := range files {
+		blocks = append(blocks, l.rootBlocks(f)...)
+	}
+	l.declareVariables(blocks)
+	l.declareLocals(blocks)
+	l.evaluateLocals()
+
+	// Names come before bodies: references go forwards as well as backwards.
+	instances := l.declare(blocks)
+	l.decodeGateway(blocks)
+	for _, b := range instances {
+		l.decodeInstance(b)
+	}
+	l.checkListeners()
+	l.checkChains()
+	l.checkRoutes()
+
+	c := l.cfg
+	c.files = l.diags.files
+	for w := range l.watched {
+		c.watch = append(c.watch, w)
+	}
+	sortStrings(c.watch)
+	if l.diags.HasErrors() {
+		return nil, l.diags
+	}
+	return c, l.diags
+}
+
+// rootBlocks returns the blocks of one file. Those that hold a syntax error are
+// left out: what is missing in them was reported already.
+func (l *loader) rootBlocks(f *file) []block {
+	content, diags := f.body.Content(rootSchema)
+	l.diags.append(diags)
+	s := l.fileScope(f)
+	var out []block
+next:
+	for _, b := range content.Blocks {
+		whole := bodyRange(b)
+		for _, r := range f.broken {
+			if r.Start.Byte >= whole.Start.Byte && r.Start.Byte <= whole.End.Byte {
+				continue next
+			}
+		}
+		out = append(out, block{Block: b, scope: s})
+	}
+	return out
+}
+
+func (l *loader) watch(path string) { l.watched[filepath.Clean(path)] = true }
+
+// resolve makes path, as written in the file of s, a path to open.
+func (s *scope) resolve(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(s.file.dir, path)
+}
+
+var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
+	{Type: "gateway"},
+	{Type: "listener", LabelNames: []string{"name"}},
+	{Type: "certificate", LabelNames: []string{"name"}},
+	{Type: "upstream", LabelNames: []string{"name"}},
+	{Type: "plugin", LabelNames: []string{"name"}},
+	{Type: "policy", LabelNames: []string{"name"}},
+	{Type: "chain", LabelNames: []string{"name"}},
+	{Type: "route", LabelNames: []string{"name"}},
+	{Type: "variable", LabelNames: []string{"name"}},
+	{Type: "locals"},
+}}

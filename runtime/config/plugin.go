@@ -1,0 +1,180 @@
+package config
+
+import (
+	"encoding/hex"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/headgate/headgate/runtime/exchange"
+)
+
+// Plugin is a plugin block.
+type Plugin struct {
+	Name string
+	// Path is the module's file, resolved.
+	Path         string
+	SHA256       string // lower-case hex, or ""
+	Filter       string
+	Concurrency  int
+	AllowOnError bool
+	Env          []string
+	HeadersRead  []string
+	HeadersWrite []string
+	Limits       PluginLimits
+
+	Range, SourceRange, SumRange hcl.Range
+}
+
+// PluginLimits bound what a plugin uses.
+type PluginLimits struct {
+	Memory                  int64
+	CPU, Deadline, StartCPU time.Duration
+	Instances               int
+}
+
+func (l *loader) decodePlugin(b block) {
+	s := l.read(b, pluginSchema)
+	p := &Plugin{
+		Name: b.id, Range: b.DefRange, SourceRange: s.rangeOf("source"), SumRange: s.rangeOf("sha256"),
+		Concurrency: 1, HeadersRead: []string{"*"}, HeadersWrite: []string{"*"},
+		Limits: PluginLimits{Memory: 32 << 20, CPU: 20 * time.Millisecond, Deadline: 5 * time.Second, StartCPU: 10 * time.Second, Instances: 64},
+	}
+	if p.Name == "policy" || slices.Contains(builtinNames(), p.Name) {
+		l.diags.errorf(b.LabelRanges[0], "Reserved name", "%q is a built-in filter: a plugin needs another name.", p.Name)
+	}
+	s.pluginSource(p)
+	if s.text("sha256", &p.SHA256, "<64 hex digits>") && p.SHA256 != "" {
+		p.SHA256 = strings.ToLower(strings.TrimPrefix(p.SHA256, "sha256:"))
+		if sum, err := hex.DecodeString(p.SHA256); err != nil || len(sum) != 32 {
+			l.diags.errorf(p.SumRange, "Invalid digest", "plugin.sha256 takes 64 hexadecimal digits, as sha256sum prints them.")
+			p.SHA256 = ""
+		}
+	}
+	s.text("filter", &p.Filter, "name")
+	s.only("vm_config", cty.StringVal(""))
+	s.number("concurrency", &p.Concurrency, 1, 10_000)
+	p.AllowOnError = s.onError(false)
+	if n, ok := s.one("allow"); ok {
+		l.decodeAllow(n, p)
+	}
+	if n, ok := s.one("limits"); ok {
+		l.decodePluginLimits(n, p)
+	}
+	l.cfg.Plugins = append(l.cfg.Plugins, p)
+}
+
+func (s *section) pluginSource(p *Plugin) {
+	var source string
+	if !s.require("source", `"./filter.wasm"`) || !s.text("source", &source, "./filter.wasm") {
+		return
+	}
+	switch {
+	case strings.HasPrefix(source, "https://") || strings.HasPrefix(source, "http://"):
+		s.l.refuse(p.SourceRange, "A plugin from a URL")
+	case strings.HasPrefix(source, "oci://"):
+		s.l.refuse(p.SourceRange, "A plugin from a registry")
+	case source == "":
+		s.l.diags.errorf(p.SourceRange, "Invalid source", "plugin.source is the path of a WebAssembly module. Write for example: source = \"./filter.wasm\"")
+	default:
+		p.Path = s.scope.resolve(source)
+		s.l.watch(p.Path)
+		s.mustExist("source", p.SourceRange, p.Path, false)
+	}
+}
+
+// mustExist reports a file that can't be used.
+func (s *section) mustExist(name string, rng hcl.Range, path string, dirs bool) bool {
+	st, err := os.Stat(path)
+	switch {
+	case err != nil:
+		s.l.diags.errorf(rng, "Unreadable file", "%s: %s can't be read: %s.", s.name+"."+name, path, reason(err))
+	case st.IsDir() && !dirs:
+		s.l.diags.errorf(rng, "Unreadable file", "%s: %s is a directory.", s.name+"."+name, path)
+	case !st.IsDir() && !st.Mode().IsRegular():
+		s.l.diags.errorf(rng, "Unreadable file", "%s: %s is not a regular file.", s.name+"."+name, path)
+	default:
+		return true
+	}
+	return false
+}
+
+// onError decodes on_error: whether a failure is skipped.
+func (s *section) onError(inherited bool) (allow bool) {
+	v := "deny"
+	if inherited {
+		v = "allow"
+	}
+	s.oneOf("on_error", &v, "deny", "allow")
+	return v == "allow"
+}
+
+func (l *loader) decodeAllow(b block, p *Plugin) {
+	s := l.read(b, allowSchema)
+	for _, name := range []string{"fetch", "state"} {
+		if a := s.attrs[name]; a != nil {
+			if t, ok := a.expr.(*hclsyntax.TupleConsExpr); !ok || len(t.Exprs) > 0 {
+				l.refuse(a.expr.Range(), "allow."+name)
+			}
+		}
+	}
+	s.list("env", &p.Env, `["REGION"]`)
+	if n, ok := s.one("headers"); ok {
+		h := l.read(n, allowHeadersSchema)
+		h.headerList("read", &p.HeadersRead)
+		h.headerList("write", &p.HeadersWrite)
+	}
+}
+
+// headerList decodes a list of header names, in which "*" stands for all.
+func (s *section) headerList(name string, dst *[]string) {
+	var names []string
+	if !s.list(name, &names, `["x-user"]`) {
+		return
+	}
+	out := []string{}
+	for i, n := range names {
+		if n != "*" && !exchange.ValidName(n) {
+			s.l.diags.errorf(s.itemRange(name, i), "Invalid header name", "%q can't be the name of a header: use letters, digits and \"-\", or \"*\" alone for all.", n)
+			continue
+		}
+		out = append(out, strings.ToLower(n))
+	}
+	*dst = out
+}
+
+func (l *loader) decodePluginLimits(b block, p *Plugin) {
+	s := l.read(b, pluginLimitsSchema)
+	p.Limits.set(s)
+	if p.Limits.Memory < 64<<10 || p.Limits.Memory > 4<<30 {
+		l.diags.errorf(s.rangeOf("memory"), "Size out of range", "limits.memory is from 64KiB to 4GiB.")
+	}
+	for name, d := range map[string]time.Duration{"cpu": p.Limits.CPU, "deadline": p.Limits.Deadline, "start_cpu": p.Limits.StartCPU} {
+		if d == 0 {
+			l.diags.errorf(s.rangeOf(name), "Invalid duration", "limits.%s can't be 0: a plugin could run for ever.", name)
+		}
+	}
+}
+
+func (p *PluginLimits) set(s *section) {
+	s.size("memory", &p.Memory)
+	s.duration("cpu", &p.CPU)
+	s.duration("deadline", &p.Deadline)
+	s.duration("start_cpu", &p.StartCPU)
+	s.number("instances", &p.Instances, 1, 10_000)
+}
+
+var (
+	pluginSchema = &hcl.BodySchema{
+		Attributes: attrs("source", "sha256", "filter", "vm_config", "concurrency", "on_error"),
+		Blocks:     nestedBlocks("allow", "limits"),
+	}
+	allowSchema        = &hcl.BodySchema{Attributes: attrs("fetch", "state", "env"), Blocks: nestedBlocks("headers")}
+	allowHeadersSchema = &hcl.BodySchema{Attributes: attrs("read", "write")}
+	pluginLimitsSchema = &hcl.BodySchema{Attributes: attrs("memory", "cpu", "deadline", "instances", "start_cpu")}
+)

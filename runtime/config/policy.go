@@ -1,0 +1,97 @@
+package config
+
+import (
+	"regexp"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// Policy is a policy block.
+type Policy struct {
+	Name         string
+	Rego, Data   []string // resolved
+	Decide       string
+	AllowOnError bool
+	Deadline     time.Duration
+	Allow        []string
+	// DecisionLog is "stdout", "stderr", a file, or "" for none.
+	DecisionLog string
+
+	Range, RegoRange, DecideRange hcl.Range
+}
+
+func (l *loader) decodePolicy(b block) {
+	s := l.read(b, policySchema)
+	p := &Policy{
+		Name: b.id, Range: b.DefRange, RegoRange: s.rangeOf("rego"), DecideRange: s.rangeOf("decide"),
+		Deadline: 50 * time.Millisecond,
+	}
+	s.unavailable("bundle")
+	if len(s.blocks("bundle")) == 0 {
+		s.require("rego", `["policies/"]`)
+	}
+	p.Rego = s.paths("rego", `["policies/"]`)
+	p.Data = s.paths("data", `["data.json"]`)
+	if s.has("rego") && len(p.Rego) == 0 && !l.diags.HasErrors() {
+		l.diags.errorf(p.RegoRange, "Policy without Rego", "policy.rego names at least one file or folder. Write for example: rego = [\"policies/\"]")
+	}
+	if s.require("decide", `"data.authz.decision"`) && s.text("decide", &p.Decide, "data.authz.decision") && !decidePattern.MatchString(p.Decide) {
+		l.diags.errorf(p.DecideRange, "Invalid rule", "policy.decide names a rule. Write for example: decide = \"data.authz.decision\"")
+	}
+	p.AllowOnError = s.onError(false)
+	if s.duration("deadline", &p.Deadline) && p.Deadline == 0 {
+		l.diags.errorf(s.rangeOf("deadline"), "Invalid duration", "policy.deadline can't be 0: a policy could run for ever.")
+	}
+	s.policyAllow(p)
+	if n, ok := s.one("decision_log"); ok {
+		t := l.read(n, decisionLogSchema)
+		p.DecisionLog = "stdout"
+		if t.text("path", &p.DecisionLog, "stdout") && p.DecisionLog != "stdout" && p.DecisionLog != "stderr" {
+			p.DecisionLog = b.scope.resolve(p.DecisionLog)
+		}
+	}
+	l.cfg.Policies = append(l.cfg.Policies, p)
+}
+
+func (s *section) policyAllow(p *Policy) {
+	known := []string{"http.send", "net.lookup_ip_addr", "opa.runtime"}
+	if !s.list("allow", &p.Allow, `["http.send"]`) {
+		return
+	}
+next:
+	for i, a := range p.Allow {
+		for _, k := range known {
+			if a == k {
+				continue next
+			}
+		}
+		s.l.diags.errorf(s.itemRange("allow", i), "Unknown value", "policy.allow has %s, not %q.%s", quoted(known), a, suggest(a, append([]string(nil), known...)))
+	}
+}
+
+// paths decodes a list of files and folders.
+func (s *section) paths(name, example string) []string {
+	var list, out []string
+	if !s.list(name, &list, example) {
+		return nil
+	}
+	for i, p := range list {
+		path := s.scope.resolve(p)
+		s.l.watch(path)
+		if s.mustExist(name, s.itemRange(name, i), path, true) {
+			out = append(out, path)
+		}
+	}
+	return out
+}
+
+var decidePattern = regexp.MustCompile(`^data(\.[A-Za-z_][A-Za-z0-9_]*|\["[^"\\]+"\])+$`)
+
+var (
+	policySchema = &hcl.BodySchema{
+		Attributes: attrs("rego", "data", "decide", "on_error", "deadline", "allow"),
+		Blocks:     nestedBlocks("bundle", "decision_log"),
+	}
+	decisionLogSchema = &hcl.BodySchema{Attributes: attrs("path")}
+)

@@ -1,0 +1,114 @@
+package config
+
+import (
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Upstream is an upstream block, or one instance of it.
+type Upstream struct {
+	Name           string
+	Endpoints      []Endpoint
+	Balance        string
+	ConnectTimeout time.Duration
+	Timeout        time.Duration
+	IdleTimeout    time.Duration
+	MaxIdle        int
+
+	Range hcl.Range
+}
+
+// Endpoint is an endpoint block.
+type Endpoint struct {
+	Address string // host:port or unix:/path
+	Weight  int
+	Labels  map[string]string
+	Range   hcl.Range
+}
+
+func (l *loader) decodeUpstream(b block) {
+	s := l.read(b, upstreamSchema)
+	u := &Upstream{
+		Name: b.id, Range: b.DefRange,
+		Balance: "least_request", ConnectTimeout: 5 * time.Second, Timeout: 15 * time.Second,
+		IdleTimeout: time.Minute, MaxIdle: 512,
+	}
+	s.decodeEndpoints(u)
+	s.decodeBalance(u)
+	s.only("protocol", cty.StringVal("http/1.1"))
+	s.only("slow_start", cty.StringVal("0s"))
+	s.only("proxy_protocol", cty.StringVal(""))
+	s.only("prefer", cty.MapValEmpty(cty.String))
+	if a := s.attrs["hash_on"]; a != nil {
+		l.refuse(a.expr.Range(), "upstream.hash_on")
+	}
+	s.duration("connect_timeout", &u.ConnectTimeout)
+	s.duration("timeout", &u.Timeout)
+	s.duration("idle_timeout", &u.IdleTimeout)
+	s.number("max_idle", &u.MaxIdle, 0, 1<<20)
+	for _, name := range []string{"connect_timeout", "timeout"} {
+		d := u.Timeout
+		if name == "connect_timeout" {
+			d = u.ConnectTimeout
+		}
+		if d == 0 {
+			l.diags.errorf(s.rangeOf(name), "Invalid duration", "upstream.%s can't be 0: a request could wait for ever.", name)
+		}
+	}
+	s.unavailable("dns", "file", "tls", "affinity", "health_check", "outlier_detection", "circuit_breaker", "retry")
+	l.cfg.Upstreams = append(l.cfg.Upstreams, u)
+}
+
+func (s *section) decodeEndpoints(u *Upstream) {
+	for _, b := range s.labelled("endpoint") {
+		e := Endpoint{Address: b.Labels[0], Weight: 1, Range: b.DefRange}
+		if len(b.LabelRanges) > 0 {
+			e.Range = b.LabelRanges[0]
+		}
+		t := s.l.read(b, endpointSchema)
+		t.rng = e.Range
+		if strings.HasPrefix(e.Address, "unix:") {
+			if _, ok := unixPath(e.Address); !ok {
+				s.l.diags.errorf(e.Range, "Invalid address", "%q is not a Unix socket. Write for example: endpoint \"unix:/run/orders.sock\" {}", e.Address)
+			}
+		} else if host, port, ok := cutPort(e.Address); !ok || host == "" || port == 0 {
+			hint := "Write for example: endpoint \"10.0.0.1:8080\" {}"
+			if strings.Contains(e.Address, "://") {
+				hint = "It takes no scheme. " + hint
+			}
+			s.l.diags.errorf(e.Range, "Invalid address", "%q is not an address. %s", e.Address, hint)
+		}
+		t.number("weight", &e.Weight, 1, 1<<16)
+		t.textMap("labels", &e.Labels, `{ zone = "a" }`)
+		u.Endpoints = append(u.Endpoints, e)
+	}
+	if len(s.blocks("endpoint"))+len(s.blocks("dns"))+len(s.blocks("file")) == 0 && !s.dynamicFailed() {
+		s.l.diags.errorf(s.rng, "Upstream without endpoints", "An upstream needs at least one endpoint. Write for example: endpoint \"10.0.0.1:8080\" {}")
+	}
+}
+
+// dynamicFailed reports whether a dynamic block may have made what is missing.
+func (s *section) dynamicFailed() bool { return s.dynamic && s.l.diags.HasErrors() }
+
+func (s *section) decodeBalance(u *Upstream) {
+	all := []string{"round_robin", "least_request", "ewma", "random", "ring_hash", "maglev"}
+	if !s.oneOf("balance", &u.Balance, all...) {
+		return
+	}
+	if u.Balance != "round_robin" && u.Balance != "least_request" {
+		s.l.refuse(s.rangeOf("balance"), "upstream.balance = \""+u.Balance+"\"")
+	}
+}
+
+var (
+	upstreamSchema = &hcl.BodySchema{
+		Attributes: attrs("for_each", "protocol", "balance", "hash_on", "prefer", "slow_start", "connect_timeout", "timeout",
+			"idle_timeout", "max_idle", "proxy_protocol"),
+		Blocks: append(labelledBlocks("endpoint"), nestedBlocks("dns", "file", "tls", "affinity", "health_check",
+			"outlier_detection", "circuit_breaker", "retry")...),
+	}
+	endpointSchema = &hcl.BodySchema{Attributes: attrs("weight", "labels")}
+)
