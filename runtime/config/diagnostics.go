@@ -17,6 +17,8 @@ type Diagnostics struct {
 	list  hcl.Diagnostics
 	files map[string][]byte
 	seen  map[diagKey]bool
+	// secret are the expressions whose values are sensitive.
+	secret []hcl.Range
 }
 
 // diagKey is what makes two diagnostics the same: instances of one for_each
@@ -85,6 +87,7 @@ func (d *Diagnostics) Merge(other *Diagnostics) {
 	for name, src := range other.files {
 		d.file(name, src)
 	}
+	d.secret = append(d.secret, other.secret...)
 	d.append(other.list)
 }
 
@@ -100,6 +103,12 @@ func (d *Diagnostics) append(list hcl.Diagnostics) {
 		d.seen = map[diagKey]bool{}
 	}
 	for _, x := range list {
+		if d.withheld(x) {
+			// The text may quote the value, or what was made of it.
+			c := *x
+			c.Detail = "The details are withheld because this expression uses a sensitive value."
+			x = &c
+		}
 		k := diagKey{summary: x.Summary, detail: x.Detail}
 		if x.Subject != nil {
 			k.file, k.start, k.end = x.Subject.Filename, x.Subject.Start.Byte, x.Subject.End.Byte
@@ -114,6 +123,15 @@ func (d *Diagnostics) append(list hcl.Diagnostics) {
 		c.EvalContext, c.Expression = nil, nil
 		d.list = append(d.list, &c)
 	}
+}
+
+func (d *Diagnostics) withheld(x *hcl.Diagnostic) bool {
+	for _, r := range d.secret {
+		if x.Subject != nil && x.Subject.Filename == r.Filename && x.Subject.Start.Byte >= r.Start.Byte && x.Subject.Start.Byte < r.End.Byte {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *Diagnostics) add(x *hcl.Diagnostic) { d.append(hcl.Diagnostics{x}) }

@@ -88,7 +88,11 @@ func (l *loader) dynamicLabels(s *section, inner *scope, count int, b block) (la
 	if !ok {
 		return nil, nil, false
 	}
-	v, _ = v.UnmarkDeep()
+	v, marks := v.UnmarkDeep()
+	if len(marks) > 0 {
+		l.diags.errorf(a.expr.Range(), "Sensitive labels", "A label can't be sensitive: it is shown.")
+		return nil, nil, false
+	}
 	list, err := convert.Convert(v, cty.List(cty.String))
 	if err != nil || !noNulls(list) || count != anyLabels && list.LengthInt() != count {
 		l.diags.errorf(a.expr.Range(), "Invalid labels", "Blocks of type %q have %d labels: labels takes a list of as many strings.", b.Labels[0], max(count, 0))

@@ -116,10 +116,9 @@ func (c *compiler) path(e hclsyntax.Expression) (node, bool) {
 	var n node
 	var ok bool
 	if t, isTemplate := e.(*hclsyntax.TemplateExpr); isTemplate && c.s.readsRequest(e) {
-		if !c.fixedParts(t) {
-			return constant(exchange.Value{}), false
-		}
+		fixed := c.fixedParts(t)
 		n, ok = c.join(t, segmentMode)
+		ok = ok && fixed
 	} else {
 		n, ok = c.node(e)
 		if n.konst != nil {

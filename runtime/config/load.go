@@ -21,7 +21,9 @@ type Config struct {
 	Routes    []*Route
 
 	watch []string
-	files map[string][]byte
+	// diags has the sources, and no diagnostics: what Build reports points into
+	// them.
+	diags Diagnostics
 }
 
 // Watch returns the directories and files whose change may change the
@@ -42,12 +44,9 @@ type loader struct {
 	vars      map[string]*variable
 	locals    map[string]*local
 	// base holds the values of var and local for every scope.
-	base map[string]cty.Value
-	// sensitive is set while an expression that touches a sensitive value is
-	// evaluated.
+	base    map[string]cty.Value
 	names   map[string]map[string]*entry // by kind and label
 	watched map[string]bool
-	visits  int
 }
 
 // Load reads, evaluates and checks a configuration. It opens the files that the
@@ -94,7 +93,7 @@ func (l *loader) load(files []*file) (*Config, *Diagnostics) {
 	l.checkRoutes()
 
 	c := l.cfg
-	c.files = l.diags.files
+	c.diags = Diagnostics{files: l.diags.files, secret: l.diags.secret}
 	for w := range l.watched {
 		c.watch = append(c.watch, w)
 	}

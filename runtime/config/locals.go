@@ -49,6 +49,9 @@ func (l *loader) declareLocals(blocks []block) {
 // evaluateLocals fills base["local"] in the order of the references.
 func (l *loader) evaluateLocals() {
 	values := map[string]cty.Value{}
+	for name := range l.locals {
+		values[name] = cty.DynamicVal // what a cycle never gets to
+	}
 	for _, name := range mapKeys(l.locals) {
 		l.evaluateLocal(name, values, nil)
 	}
@@ -77,7 +80,6 @@ func (l *loader) evaluateLocal(name string, values map[string]cty.Value, path []
 			if dep, ok := stepName(t[1]); ok {
 				l.evaluateLocal(dep, values, path)
 			}
-			continue
 		}
 	}
 	v.state = localDone

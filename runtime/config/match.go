@@ -164,7 +164,7 @@ func (s *section) test(typed bool) (test, bool) {
 
 // equalsTest compares without conversion; only JSON has other types than text.
 func (s *section) equalsTest(op string, typed bool) (test, bool) {
-	v, _, ok := s.value(op, cty.DynamicPseudoType, `"1"`)
+	v, ok := s.value(op, cty.DynamicPseudoType, `"1"`)
 	if !ok {
 		return test{}, false
 	}

@@ -211,26 +211,33 @@ func (s *scope) evaluate(e hclsyntax.Expression, what string) (v cty.Value, ok b
 	}
 	v, diags := e.Value(s.ctx)
 	s.report(e, diags)
+	if v.ContainsMarked() {
+		s.l.diags.secret = append(s.l.diags.secret, e.Range())
+	}
 	// Unknown is what depends on something that was reported elsewhere.
 	return v, !diags.HasErrors() && v.IsWhollyKnown()
 }
 
-// report adds the diagnostics of an evaluation. Their text may quote values, so
-// it is withheld if there is a sensitive one among them.
+// report adds the diagnostics of an evaluation.
 func (s *scope) report(e hclsyntax.Expression, diags hcl.Diagnostics) {
 	if diags.HasErrors() && s.touchesSensitive(e) {
-		for _, d := range diags {
-			d.Summary = "Invalid expression"
-			d.Detail = "This expression has no value. The details are withheld because it uses a sensitive value."
-		}
+		s.l.diags.secret = append(s.l.diags.secret, e.Range())
 	}
 	s.l.diags.append(diags)
 }
 
 func (s *scope) touchesSensitive(e hclsyntax.Expression) bool {
 	for _, t := range e.Variables() {
-		if v, diags := t.TraverseAbs(s.ctx); diags.HasErrors() || v.ContainsMarked() {
-			return true
+		// What there is of a member that does not exist is its parent.
+		for n := len(t); n > 1; n-- {
+			v, diags := t[:n].TraverseAbs(s.ctx)
+			if diags.HasErrors() {
+				continue
+			}
+			if v.ContainsMarked() {
+				return true
+			}
+			break
 		}
 	}
 	found := false

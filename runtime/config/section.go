@@ -76,26 +76,26 @@ func (s *section) rangeOf(name string) hcl.Range {
 
 // value evaluates an attribute and converts it. example is shown to whom wrote
 // another type. null is as if the attribute were absent, as in Terraform.
-func (s *section) value(name string, ty cty.Type, example string) (v cty.Value, secret, ok bool) {
+func (s *section) value(name string, ty cty.Type, example string) (v cty.Value, ok bool) {
 	a := s.attrs[name]
 	if a == nil {
-		return cty.NilVal, false, false
+		return cty.NilVal, false
 	}
 	v, ok = s.scope.evaluate(a.expr, s.what(a))
 	if !ok {
-		return cty.NilVal, false, false
+		return cty.NilVal, false
 	}
-	v, marks := v.UnmarkDeep()
+	v, _ = v.UnmarkDeep()
 	if v.IsNull() {
-		return cty.NilVal, false, false
+		return cty.NilVal, false
 	}
 	c, err := convert.Convert(v, ty)
 	if err != nil || !noNulls(c) {
 		s.l.diags.errorf(a.expr.Range(), "Wrong type", "%s takes %s; this is %s. Write for example: %s = %s",
 			s.what(a), friendly(ty), article(v.Type()), name, example)
-		return cty.NilVal, false, false
+		return cty.NilVal, false
 	}
-	return c, len(marks) > 0, true
+	return c, true
 }
 
 func noNulls(v cty.Value) bool {
@@ -136,16 +136,8 @@ func article(ty cty.Type) string {
 	return "a " + n
 }
 
-// shown is a value as a message may show it.
-func shown(v string, secret bool) string {
-	if secret {
-		return "the sensitive value"
-	}
-	return fmt.Sprintf("%q", v)
-}
-
 func (s *section) text(name string, dst *string, example string) bool {
-	v, _, ok := s.value(name, cty.String, fmt.Sprintf("%q", example))
+	v, ok := s.value(name, cty.String, fmt.Sprintf("%q", example))
 	if ok {
 		*dst = v.AsString()
 	}
@@ -153,7 +145,7 @@ func (s *section) text(name string, dst *string, example string) bool {
 }
 
 func (s *section) flag(name string, dst *bool) bool {
-	v, _, ok := s.value(name, cty.Bool, "true")
+	v, ok := s.value(name, cty.Bool, "true")
 	if ok {
 		*dst = v.True()
 	}
@@ -162,13 +154,13 @@ func (s *section) flag(name string, dst *bool) bool {
 
 // number decodes a whole number from lo to hi.
 func (s *section) number(name string, dst *int, lo, hi int) bool {
-	v, secret, ok := s.value(name, cty.Number, fmt.Sprint(max(lo, 1)))
+	v, ok := s.value(name, cty.Number, fmt.Sprint(max(lo, 1)))
 	if !ok {
 		return false
 	}
 	var n int64
 	if err := gocty.FromCtyValue(v, &n); err != nil || n < int64(lo) || n > int64(hi) {
-		was := shown(v.AsBigFloat().Text('g', 10), secret)
+		was := v.AsBigFloat().Text('g', 10)
 		s.l.diags.errorf(s.rangeOf(name), "Number out of range", "%s takes a whole number from %d to %d, not %s.", s.name+"."+name, lo, hi, was)
 		return false
 	}
@@ -178,16 +170,12 @@ func (s *section) number(name string, dst *int, lo, hi int) bool {
 
 // oneOf decodes a string that is one of values.
 func (s *section) oneOf(name string, dst *string, values ...string) bool {
-	v, secret, ok := s.value(name, cty.String, fmt.Sprintf("%q", values[0]))
+	v, ok := s.value(name, cty.String, fmt.Sprintf("%q", values[0]))
 	if !ok {
 		return false
 	}
 	if !slices.Contains(values, v.AsString()) {
-		hint := ""
-		if !secret {
-			hint = suggest(v.AsString(), slices.Clone(values))
-		}
-		s.l.diags.errorf(s.rangeOf(name), "Unknown value", "%s is one of %s, not %s.%s", s.name+"."+name, quoted(values), shown(v.AsString(), secret), hint)
+		s.l.diags.errorf(s.rangeOf(name), "Unknown value", "%s is one of %s, not %q.%s", s.name+"."+name, quoted(values), v.AsString(), suggest(v.AsString(), slices.Clone(values)))
 		return false
 	}
 	*dst = v.AsString()
@@ -211,13 +199,13 @@ func (s *section) size(name string, dst *int64) bool {
 }
 
 func decodeQuantity[T any](s *section, name string, dst *T, kind, example string, parse func(string) (T, error)) bool {
-	v, secret, ok := s.value(name, cty.String, fmt.Sprintf("%q", example))
+	v, ok := s.value(name, cty.String, fmt.Sprintf("%q", example))
 	if !ok {
 		return false
 	}
 	d, err := parse(v.AsString())
 	if err != nil {
-		s.l.diags.errorf(s.rangeOf(name), "Invalid "+kind, "%s can't be %s: %s. Write for example: %s = %q", s.name+"."+name, shown(v.AsString(), secret), err, name, example)
+		s.l.diags.errorf(s.rangeOf(name), "Invalid "+kind, "%s can't be %q: %s. Write for example: %s = %q", s.name+"."+name, v.AsString(), err, name, example)
 		return false
 	}
 	*dst = d
@@ -225,7 +213,7 @@ func decodeQuantity[T any](s *section, name string, dst *T, kind, example string
 }
 
 func (s *section) list(name string, dst *[]string, example string) bool {
-	v, _, ok := s.value(name, cty.List(cty.String), example)
+	v, ok := s.value(name, cty.List(cty.String), example)
 	if !ok {
 		return false
 	}
@@ -238,7 +226,7 @@ func (s *section) list(name string, dst *[]string, example string) bool {
 }
 
 func (s *section) textMap(name string, dst *map[string]string, example string) bool {
-	v, _, ok := s.value(name, cty.Map(cty.String), example)
+	v, ok := s.value(name, cty.Map(cty.String), example)
 	if !ok {
 		return false
 	}
@@ -318,7 +306,7 @@ func (s *section) unavailable(types ...string) {
 // only accepts an attribute that this version does not act on as long as it has
 // the value that means nothing.
 func (s *section) only(name string, neutral cty.Value) {
-	v, _, ok := s.value(name, neutral.Type(), `""`)
+	v, ok := s.value(name, neutral.Type(), `""`)
 	if ok && !v.RawEquals(neutral) {
 		s.l.refuse(s.rangeOf(name), s.name+"."+name)
 	}

@@ -1,0 +1,32 @@
+plugin "a" { # ERROR: needs source
+}
+plugin "b" {
+  source      = "https://example.com/x.wasm" # ERROR: not available
+  sha256      = "abc"                        # ERROR: 64 hexadecimal digits
+  vm_config   = "x"                          # ERROR: not available
+  concurrency = 0                            # ERROR: from 1
+  on_error    = "alow"                       # ERROR: Did you mean "allow"?
+  allow {
+    fetch = [upstream.u] # ERROR: not available
+    state = ["a"]        # ERROR: not available
+    headers {
+      read = ["a b"] # ERROR: can't be the name of a header
+    }
+  }
+  limits {
+    memory = "1KiB" # ERROR: from 64KiB
+    cpu    = "0s"   # ERROR: can't be 0
+  }
+}
+plugin "c" {
+  source = "missing.wasm" # ERROR: can't be read: no such file
+}
+plugin "d" {
+  source = "oci://x/y" # ERROR: not available
+}
+plugin "e" {
+  source = "../good" # ERROR: is a directory
+}
+plugin "policy" { # ERROR: is a built-in filter
+  source = "../good/geo.module"
+}

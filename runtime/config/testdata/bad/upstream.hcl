@@ -1,0 +1,58 @@
+upstream "none" { # ERROR: at least one endpoint
+}
+upstream "a" {
+  endpoint "http://h:1" { # ERROR: It takes no scheme
+  }
+  endpoint "h" { # ERROR: is not an address
+  }
+  endpoint "h:1" {
+    weight = 0 # ERROR: from 1 to
+  }
+  endpoint "h:1" { # ERROR: endpoint block "h:1" already
+  }
+  dns { # ERROR: not available
+    name = "x"
+  }
+  protocol        = "h2c"                  # ERROR: upstream.protocol is not available
+  balance         = "maglev"               # ERROR: not available
+  hash_on         = request.header["x-id"] # ERROR: not available
+  prefer          = { zone = "a" }         # ERROR: not available
+  slow_start      = "10s"                  # ERROR: not available
+  proxy_protocol  = "v2"                   # ERROR: not available
+  connect_timeout = "0s"                   # ERROR: can't be 0
+  timeout         = "5 parsecs"            # ERROR: can't be "5 parsecs"
+  max_idle        = "x"                    # ERROR: takes a number
+  tls { # ERROR: not available
+  }
+  affinity { # ERROR: not available
+  }
+  health_check { # ERROR: not available
+  }
+  outlier_detection { # ERROR: not available
+  }
+  circuit_breaker { # ERROR: not available
+  }
+  retry { # ERROR: not available
+  }
+}
+upstream "b" {
+  endpoint "h:1" {}
+  balance = "round_robbin" # ERROR: Did you mean "round_robin"?
+}
+upstream "c" {
+  for_each = ["a"] # ERROR: toset
+  endpoint "h:1" {}
+}
+upstream "d" {
+  dynamic "endpont" { # ERROR: Did you mean "endpoint"?
+    for_each = []
+    content {}
+  }
+  dynamic "endpoint" { # ERROR: needs a content {} block
+    for_each = []
+  }
+  dynamic "endpoint" { # ERROR: have a label
+    for_each = ["a"]
+    content {}
+  }
+}

@@ -1,0 +1,3 @@
+package authz
+
+decision := true
