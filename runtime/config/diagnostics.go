@@ -66,18 +66,9 @@ func (d *Diagnostics) HCL() hcl.Diagnostics {
 	return slices.Clone(d.list)
 }
 
-// Err returns the diagnostics as one error whose text is that of WriteText, or
-// nil if there is no error among them.
-func (d *Diagnostics) Err() error {
-	if !d.HasErrors() {
-		return nil
-	}
-	return diagnosticsError{d}
-}
-
-type diagnosticsError struct{ d *Diagnostics }
-
-func (e diagnosticsError) Error() string { return strings.TrimRight(e.d.Text(), "\n") }
+// Error makes Diagnostics with an error among them an error: its text is that of
+// WriteText.
+func (d *Diagnostics) Error() string { return strings.TrimRight(d.Text(), "\n") }
 
 // Merge adds the diagnostics of other.
 func (d *Diagnostics) Merge(other *Diagnostics) {

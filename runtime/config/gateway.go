@@ -34,7 +34,7 @@ type Gateway struct {
 	Range hcl.Range // zero without a block
 }
 
-// Admin is where the admin API listens. Address is "" if it is off.
+// Admin is where the admin API listens. Address is "off" if nowhere.
 type Admin struct {
 	Address, Token string
 	Range          hcl.Range
@@ -139,7 +139,6 @@ func (l *loader) decodeAdmin(b block, a *Admin) {
 	}
 	s.text("token", &a.Token, "...")
 	if a.Address == "off" {
-		a.Address = ""
 		return
 	}
 	host, ok := s.hostPort("address", a.Address)

@@ -288,7 +288,7 @@ upstream "u" {
 	if d.Errors() < 10 {
 		t.Errorf("only %d errors", d.Errors())
 	}
-	for _, out := range []string{d.Text(), string(d.JSON()), d.Err().Error()} {
+	for _, out := range []string{d.Text(), string(d.JSON()), d.Error()} {
 		if i := strings.Index(strings.ReplaceAll(out, `"hunter2"`, ""), "hunter2"); i >= 0 {
 			t.Errorf("a secret is shown: %s", out)
 		}
