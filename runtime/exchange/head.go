@@ -57,6 +57,9 @@ func (h *Head) At(i int) (id Name, name, value []byte) {
 	return f.id, b[f.nameOff : f.nameOff+uint32(f.nameLen)], b[f.valueOff : f.valueOff+f.valueLen]
 }
 
+// Edited reports whether the i-th field did not come over the wire as it is.
+func (h *Head) Edited(i int) bool { return h.fields[i].edited }
+
 // Get returns the value of the first field called lower, which must be in lower
 // case.
 func (h *Head) Get(lower string) (value []byte, ok bool) {
