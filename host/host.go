@@ -2,32 +2,249 @@ package host
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
 
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"github.com/headgate/headgate/host/abi/native"
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
 // Host owns the WebAssembly runtime, what is compiled for it and all instances.
-type Host struct{ opts Options }
+// There is one wazero runtime: its host modules are made once, compiled code is
+// freed with the last pool that runs it, and each instance's memory is ours.
+type Host struct {
+	opts    Options
+	cache   wazero.CompilationCache
+	runtime wazero.Runtime
+	memory  *exchange.Budget
+	limiter *limiter
 
-// New makes a host. Close ends it.
-func New(ctx context.Context, o Options) (*Host, error) { return &Host{opts: o}, nil }
-
-// Close ends all plugins.
-func (h *Host) Close(ctx context.Context) error { return nil }
-
-// Plugin loads a module and creates its first instance.
-func (h *Host) Plugin(ctx context.Context, s Spec) (*Plugin, error) { return nil, ErrClosed }
-
-// Plugin is one use of a loaded module.
-type Plugin struct{}
-
-// Filter makes a filter of the plugin with a configuration.
-func (p *Plugin) Filter(ctx context.Context, config []byte) (exchange.Filter, error) {
-	return nil, ErrClosed
+	mu      sync.Mutex
+	modules map[[32]byte]*module
+	pools   map[string]*pool
+	live    map[*pool]struct{} // with closed ones that still have instances
+	ended   *sync.Cond         // signals that live shrank
+	closed  bool
 }
 
-// Close gives the plugin and all its filters back.
-func (p *Plugin) Close() {}
+// New makes a host. Close ends it.
+func New(ctx context.Context, o Options) (*Host, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	h := &Host{
+		opts: o, memory: exchange.NewBudget(o.MemoryCeiling),
+		modules: map[[32]byte]*module{}, pools: map[string]*pool{}, live: map[*pool]struct{}{},
+	}
+	h.ended = sync.NewCond(&h.mu)
+	h.cache = wazero.NewCompilationCache()
+	if o.CacheDir != "" {
+		c, err := wazero.NewCompilationCacheWithDir(o.CacheDir)
+		if err != nil {
+			// It makes starts faster, no more.
+			o.Log.Warn("compiled plugins are not kept", "directory", o.CacheDir, "error", err.Error())
+		} else {
+			h.cache = c
+		}
+	}
+	h.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
+		WithCompilationCache(h.cache).WithCloseOnContextDone(true))
+	_, err := wasi_snapshot_preview1.Instantiate(ctx, h.runtime)
+	if err == nil {
+		err = native.Instantiate(ctx, h.runtime)
+	}
+	if err != nil {
+		_ = h.runtime.Close(ctx)
+		_ = h.cache.Close(ctx)
+		return nil, err
+	}
+	h.limiter = newLimiter(h.house)
+	return h, nil
+}
 
-// Schema returns the JSON Schema of the module's configuration, or nil.
-func (p *Plugin) Schema() []byte { return nil }
+// Close ends all plugins. It stops what runs inside them and waits until nobody
+// is, at most until ctx ends; then it leaves what is still in use and says so.
+func (h *Host) Close(ctx context.Context) error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil
+	}
+	h.closed = true
+	pools := h.snapshot()
+	h.pools = map[string]*pool{}
+	h.mu.Unlock()
+	for _, p := range pools {
+		p.close()
+		p.cut()
+	}
+	stop := context.AfterFunc(ctx, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.ended.Broadcast()
+	})
+	defer stop()
+	h.mu.Lock()
+	for len(h.live) > 0 && ctx.Err() == nil {
+		h.ended.Wait()
+	}
+	left := len(h.live)
+	h.mu.Unlock()
+	h.limiter.close()
+	if left > 0 {
+		return fmt.Errorf("%d plugins are still in use: %w", left, context.Cause(ctx))
+	}
+	err := h.runtime.Close(ctx)
+	if e := h.cache.Close(ctx); err == nil {
+		err = e
+	}
+	return err
+}
+
+func (h *Host) snapshot() []*pool {
+	list := make([]*pool, 0, len(h.live))
+	for p := range h.live {
+		list = append(list, p)
+	}
+	return list
+}
+
+func (h *Host) house() {
+	h.mu.Lock()
+	pools := h.snapshot()
+	h.mu.Unlock()
+	for _, p := range pools {
+		p.house()
+	}
+}
+
+// finished lets go of a closed pool once it has no instance.
+func (h *Host) finished(p *pool) {
+	if !p.empty() {
+		return
+	}
+	h.mu.Lock()
+	_, ok := h.live[p]
+	delete(h.live, p)
+	h.ended.Broadcast()
+	h.mu.Unlock()
+	if ok {
+		p.module.release()
+	}
+}
+
+// Memory returns the bytes of linear memory that instances have now.
+func (h *Host) Memory() int64 { return h.memory.Used() }
+
+// Plugin loads a module. The same Spec again shares what the first one made. A
+// module that the host cannot run is a *ModuleError; a first instance that ends
+// badly a *TrapError.
+func (h *Host) Plugin(ctx context.Context, s Spec) (*Plugin, error) {
+	s = s.withDefaults()
+	m, err := h.module(s.Wasm)
+	if err != nil {
+		return nil, err
+	}
+	if m.initial > uint64(s.Memory) {
+		m.release()
+		return nil, &ModuleError{Detail: fmt.Sprintf("the module starts with %d KiB of memory, more than limits.memory (%d KiB)", m.initial>>10, s.Memory>>10)}
+	}
+	p := &Plugin{host: h, module: m, spec: s}
+	if m.configurable {
+		p.shared, err = h.pool(ctx, s, m, nil)
+	}
+	if err != nil {
+		m.release()
+		return nil, err
+	}
+	return p, nil
+}
+
+// pool returns the pool of an identity, with its first instance. The caller
+// gives it back with unref.
+func (h *Host) pool(ctx context.Context, s Spec, m *module, only *config) (*pool, error) {
+	id := s.identity(m, only)
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil, ErrClosed
+	}
+	p := h.pools[id]
+	fresh := p == nil
+	if fresh {
+		p = h.newPool(id, s, m, only)
+		m.refs++
+		h.pools[id], h.live[p] = p, struct{}{}
+	}
+	p.refs++
+	h.mu.Unlock()
+	if !fresh {
+		return p, nil
+	}
+	in, _, err := p.acquire(ctx)
+	if err != nil {
+		h.unref(p)
+		return nil, err
+	}
+	p.release(in)
+	return p, nil
+}
+
+func (h *Host) newPool(id string, s Spec, m *module, only *config) *pool {
+	p := &pool{
+		host: h, identity: id, module: m, spec: s, log: newPluginLog(h.opts.Log, s.Name),
+		all: map[*instance]struct{}{}, configs: map[string]*config{},
+	}
+	p.spec.Wasm = nil // compiled; the bytes need not stay
+	p.env = &native.Env{
+		Filter: s.Filter, Read: native.NewNames(s.HeadersRead), Write: native.NewNames(s.HeadersWrite),
+		MaxBody: int(s.Memory), Log: p.log,
+	}
+	for _, e := range s.Env {
+		name, value, literal := strings.Cut(e, "=")
+		if !literal {
+			var set bool
+			if value, set = os.LookupEnv(name); !set {
+				continue
+			}
+		}
+		p.environ = append(p.environ, [2]string{name, value})
+	}
+	if only != nil {
+		p.only = only
+		p.configs[string(only.Bytes)] = only
+	}
+	return p
+}
+
+func (h *Host) unref(p *pool) {
+	h.mu.Lock()
+	p.refs--
+	last := p.refs == 0
+	if last && h.pools[p.identity] == p {
+		delete(h.pools, p.identity)
+	}
+	h.mu.Unlock()
+	if last {
+		p.close()
+	}
+}
+
+// identity is what two uses of a plugin must share to share instances.
+func (s *Spec) identity(m *module, only *config) string {
+	d := sha256.New()
+	fmt.Fprintf(d, "%x %q %q %d %d %d %d %d %d %q %q %q", m.digest, s.Name, s.Filter, s.Concurrency, s.Memory,
+		s.CPU, s.Deadline, s.StartCPU, s.Instances, s.HeadersRead, s.HeadersWrite, s.Env)
+	if only != nil {
+		fmt.Fprintf(d, " %q", only.Bytes)
+	}
+	return hex.EncodeToString(d.Sum(nil))
+}

@@ -24,7 +24,9 @@ type Options struct {
 type Traps interface{ Trap(plugin, reason string) }
 
 // Gauge follows the number of instances of a plugin.
-type Gauge interface{ Instances(plugin string, delta int) }
+type Gauge interface {
+	Instances(plugin string, delta int)
+}
 
 // Spec says which module a plugin is, what it may do and how much it may use.
 // Zero numbers take the defaults; nil lists grant nothing.

@@ -1,0 +1,238 @@
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/headgate/headgate/host/abi/native"
+	"github.com/headgate/headgate/runtime/exchange"
+)
+
+// instance is one running copy of a module. Its calls happen one at a time.
+type instance struct {
+	pool  *pool
+	meter *meter
+	guest *native.Guest
+	mod   api.Module
+	mem   *linear
+	out   [2]*lines
+
+	// turn is held for a call if several exchanges may be inside; else nil.
+	turn chan struct{}
+	busy atomic.Bool // a hint for whoever looks for an instance
+	dead atomic.Bool // the guest is gone; set by the holder of the turn
+
+	highWater int64 // recycled beyond this
+
+	// Guarded by pool.mu.
+	active   int
+	listed   bool   // in pool.free
+	retiring bool   // takes no further exchange
+	gone     bool   // not counted any more
+	used     uint64 // pool.epoch when last given back
+}
+
+// newInstance instantiates the module. cfg is the configuration of a module
+// that can have only one, else nil.
+func (p *pool) newInstance(cfg *native.Config) (*instance, error) {
+	mem, err := newLinear(p.host.memory, p.module.initial, uint64(p.spec.Memory))
+	if err != nil {
+		return nil, fmt.Errorf("plugin %q: %w", p.spec.Name, err)
+	}
+	in := &instance{pool: p, mem: mem}
+	in.meter = p.host.limiter.meter(experimental.WithMemoryAllocator(context.Background(), mem))
+	in.guest = native.NewGuest(in.meter, p.env, cfg)
+	in.out = [2]*lines{{log: p.log, level: slog.LevelInfo}, {log: p.log, level: slog.LevelWarn}}
+	if p.spec.Concurrency > 1 {
+		in.turn = make(chan struct{}, 1)
+	}
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
+		WithStdout(in.out[0]).WithStderr(in.out[1]).WithRandSource(rand.Reader).
+		WithSysWalltime().WithSysNanotime().WithNanosleep(in.meter.sleep)
+	for _, e := range p.environ {
+		config = config.WithEnv(e[0], e[1])
+	}
+	in.begin(p.spec.StartCPU, p.spec.StartCPU)
+	in.mod, err = p.host.runtime.InstantiateModule(in.guest, p.module.compiled, config)
+	if err == nil {
+		if err = in.guest.Start(in.mod); err == nil && in.mod.IsClosed() {
+			err = sys.NewExitError(0)
+		}
+	}
+	if err = in.finish(err); err != nil {
+		in.kill()
+		return nil, err
+	}
+	in.settle()
+	p.gauge(1)
+	return in, nil
+}
+
+// settle notes how much memory the guest uses at rest.
+func (in *instance) settle() {
+	in.highWater = max(in.pool.spec.Memory/4*3, 2*in.guest.Memory())
+}
+
+// lock waits for the turn, at most as long as given.
+func (in *instance) lock(ctx context.Context, wait time.Duration) (waited time.Duration, err error) {
+	if in.turn == nil {
+		return 0, nil
+	}
+	select {
+	case in.turn <- struct{}{}:
+		return 0, nil
+	default:
+	}
+	start := time.Now()
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case in.turn <- struct{}{}:
+		return time.Since(start), nil
+	case <-t.C:
+		return wait, ErrBusy
+	case <-ctx.Done():
+		return time.Since(start), context.Cause(ctx)
+	}
+}
+
+func (in *instance) unlock() {
+	if in.turn != nil {
+		<-in.turn
+	}
+}
+
+func (in *instance) begin(cpu, wall time.Duration) {
+	in.busy.Store(true)
+	in.mem.denied = false
+	in.meter.begin(cpu, wall)
+}
+
+// finish ends a call that returned err. What is not the guest's own refusal
+// costs the instance.
+func (in *instance) finish(err error) error {
+	reason := in.meter.end()
+	in.busy.Store(false)
+	if err == nil && reason == "" {
+		return nil
+	}
+	var refused *native.ConfigError
+	var failed *native.FailError
+	if reason == "" && (errors.As(err, &refused) || errors.As(err, &failed)) {
+		return fmt.Errorf("plugin %q: %w", in.pool.spec.Name, err)
+	}
+	in.out[0].flush()
+	in.out[1].flush()
+	var exit *sys.ExitError
+	switch {
+	case reason != "":
+		err = errors.New("the call was stopped at its limit")
+	case in.mem.denied:
+		reason = ReasonMemory
+	case errors.As(err, &exit):
+		reason, err = ReasonExit, fmt.Errorf("exit code %d", exit.ExitCode())
+	default:
+		reason = ReasonTrap
+	}
+	in.kill()
+	in.pool.lost(in)
+	text, stack, _ := strings.Cut(err.Error(), "\n")
+	in.pool.trapped(reason, text, stack)
+	return &TrapError{Plugin: in.pool.spec.Name, Reason: reason, Err: &firstLine{text, err}}
+}
+
+// firstLine is an error whose text is one line.
+type firstLine struct {
+	text string
+	err  error
+}
+
+func (e *firstLine) Error() string { return e.text }
+func (e *firstLine) Unwrap() error { return e.err }
+
+// kill ends the instance and frees its memory. Nobody is inside it.
+func (in *instance) kill() {
+	if in.dead.Swap(true) {
+		return
+	}
+	in.pool.host.limiter.forget(in.meter)
+	if in.mod != nil {
+		_ = in.mod.Close(context.Background())
+	}
+	in.mem.Free()
+}
+
+// ready locks the instance and configures it if need be. On success the caller
+// holds the turn.
+func (in *instance) ready(ctx context.Context, cfg *native.Config, wait time.Duration) (waited time.Duration, err error) {
+	if waited, err = in.lock(ctx, wait); err != nil {
+		return waited, err
+	}
+	if in.dead.Load() {
+		in.unlock()
+		return waited, errDead
+	}
+	if in.guest.Configured(cfg.ID) {
+		return waited, nil
+	}
+	in.begin(in.pool.spec.StartCPU, in.pool.spec.StartCPU)
+	if err = in.finish(in.guest.Configure(cfg)); err != nil {
+		in.unlock()
+		return waited, err
+	}
+	in.settle()
+	return waited, nil
+}
+
+var errDead = errors.New("the instance ended in another exchange")
+
+// request runs the request side. The caller holds a place in the instance.
+func (in *instance) request(x *exchange.Exchange, s *native.Session, cfg *native.Config, waited time.Duration) (v exchange.Verdict, wanted bool, err error) {
+	spec := &in.pool.spec
+	more, err := in.ready(x.Context(), cfg, spec.Deadline-waited)
+	if err != nil {
+		return exchange.Fail, false, err
+	}
+	defer in.unlock()
+	in.begin(spec.CPU, spec.Deadline-waited-more)
+	v, wanted, err = in.guest.Request(x, s, cfg)
+	if err = in.finish(err); err != nil {
+		return exchange.Fail, false, err
+	}
+	return v, wanted, nil
+}
+
+// response runs the response side in the instance that had the request.
+func (in *instance) response(x *exchange.Exchange, s *native.Session, cfg *native.Config) error {
+	spec := &in.pool.spec
+	waited, err := in.ready(x.Context(), cfg, spec.Deadline)
+	if err != nil {
+		return err
+	}
+	defer in.unlock()
+	in.begin(spec.CPU, spec.Deadline-waited)
+	return in.finish(in.guest.Response(x, s, cfg))
+}
+
+// end tells the guest that an exchange is over.
+func (in *instance) end(s *native.Session, cfg *native.Config) {
+	spec := &in.pool.spec
+	waited, err := in.ready(context.Background(), cfg, spec.Deadline)
+	if err != nil {
+		return
+	}
+	defer in.unlock()
+	in.begin(spec.CPU, spec.Deadline-waited)
+	_ = in.finish(in.guest.End(s, cfg)) // logged and counted; the exchange is over
+}

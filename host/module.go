@@ -1,0 +1,132 @@
+package host
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/headgate/headgate/host/abi/native"
+)
+
+// module is compiled code, once per digest, shared by every pool that runs it.
+type module struct {
+	host   *Host
+	digest [32]byte
+	refs   int // guarded by host.mu
+
+	once         sync.Once
+	err          error
+	compiled     wazero.CompiledModule
+	configurable bool // one instance serves many configurations
+	ends         bool // it wants to know of exchanges whose response it does not see
+	initial      uint64
+	schema       []byte
+}
+
+// module returns the compiled module of some bytes. The caller gives it back
+// with release.
+func (h *Host) module(wasm []byte) (*module, error) {
+	digest := sha256.Sum256(wasm)
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil, ErrClosed
+	}
+	m := h.modules[digest]
+	if m == nil {
+		m = &module{host: h, digest: digest}
+		h.modules[digest] = m
+	}
+	m.refs++
+	h.mu.Unlock()
+	m.once.Do(func() { m.err = m.compile(wasm) })
+	if m.err != nil {
+		m.release()
+		return nil, m.err
+	}
+	return m, nil
+}
+
+func (m *module) release() {
+	h := m.host
+	h.mu.Lock()
+	m.refs--
+	last := m.refs == 0
+	if last && h.modules[m.digest] == m {
+		delete(h.modules, m.digest)
+	}
+	h.mu.Unlock()
+	if last && m.compiled != nil {
+		_ = m.compiled.Close(context.Background()) // only lets go; never fails
+	}
+}
+
+func (m *module) compile(wasm []byte) error {
+	s, err := parseSections(wasm)
+	if err != nil {
+		return &ModuleError{Detail: "the file is not a usable WebAssembly module", Err: err}
+	}
+	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0))
+	c, err := m.host.runtime.CompileModule(ctx, s.code)
+	if err != nil {
+		return &ModuleError{Detail: "the module does not compile", Err: err}
+	}
+	if err := m.check(c); err != nil {
+		_ = c.Close(context.Background())
+		return err
+	}
+	m.compiled, m.schema = c, slices.Clone(s.schema)
+	return nil
+}
+
+// check compares the module's exports and imports with the ABI.
+func (m *module) check(c wazero.CompiledModule) error {
+	functions, memories := c.ExportedFunctions(), c.ExportedMemories()
+	for name := range functions {
+		if len(name) > 17 && name[:17] == "proxy_abi_version" {
+			return &ModuleError{Detail: "the module is a proxy-wasm plugin, which is not available in this version of Headgate"}
+		}
+	}
+	configurable, missing, wrong := native.Check(functions, memories)
+	switch {
+	case missing != "":
+		return &ModuleError{Missing: missing, Detail: fmt.Sprintf("the module does not export %q (%s)", missing, native.Describe(missing))}
+	case wrong != "":
+		return &ModuleError{Missing: wrong, Detail: fmt.Sprintf("the module exports %q with another signature than %s", wrong, native.Describe(wrong))}
+	}
+	for _, f := range c.ImportedFunctions() {
+		if err := m.host.offers(f); err != nil {
+			return err
+		}
+	}
+	if len(c.ImportedMemories()) > 0 {
+		return &ModuleError{Detail: "the module imports a memory; it must have its own"}
+	}
+	m.configurable, m.ends = configurable, functions["headgate_done"] != nil
+	m.initial = uint64(memories["memory"].Min()) * pageSize
+	return nil
+}
+
+// offers reports whether the host has an imported function.
+func (h *Host) offers(f api.FunctionDefinition) error {
+	mod, name, _ := f.Import()
+	have := h.runtime.Module(mod)
+	if have == nil {
+		return &ModuleError{Detail: fmt.Sprintf("the module imports %q from %q, which Headgate does not offer", name, mod)}
+	}
+	def := have.ExportedFunctionDefinitions()[name]
+	if def == nil {
+		return &ModuleError{Detail: fmt.Sprintf("the module imports %q, which is not in Headgate's %q", name, mod)}
+	}
+	if !slices.Equal(def.ParamTypes(), f.ParamTypes()) || !slices.Equal(def.ResultTypes(), f.ResultTypes()) {
+		return &ModuleError{Detail: fmt.Sprintf("the module imports %q from %q with another signature than Headgate's", name, mod)}
+	}
+	return nil
+}
