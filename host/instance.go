@@ -148,6 +148,7 @@ func (in *instance) finish(err error) error {
 	in.kill()
 	in.pool.lost(in)
 	text, stack, _ := strings.Cut(err.Error(), "\n")
+	text = strings.TrimSuffix(text, " (recovered by wazero)")
 	in.pool.trapped(reason, text, stack)
 	return &TrapError{Plugin: in.pool.spec.Name, Reason: reason, Err: &firstLine{text, err}}
 }

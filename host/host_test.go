@@ -1,0 +1,589 @@
+package host_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/headgate/headgate/host"
+	. "github.com/headgate/headgate/host/hosttest"
+	"github.com/headgate/headgate/runtime/exchange"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// counts records what the host reports.
+type counts struct {
+	mu        sync.Mutex
+	traps     []string
+	instances int
+}
+
+func (c *counts) Trap(_, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.traps = append(c.traps, reason)
+}
+
+func (c *counts) Instances(_ string, delta int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.instances += delta
+}
+
+func (c *counts) read() (traps string, instances int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Join(c.traps, " "), c.instances
+}
+
+// buffer is a log that many goroutines write.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+type bed struct {
+	*host.Host
+	counts counts
+	log    buffer
+}
+
+func newBed(t testing.TB, o host.Options) *bed {
+	t.Helper()
+	b := &bed{}
+	o.Log = slog.New(slog.NewTextHandler(&b.log, nil))
+	o.Traps, o.Gauge = &b.counts, &b.counts
+	h, err := host.New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Host = h
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := h.Close(ctx); err != nil {
+			t.Error("close:", err)
+		}
+		if _, n := b.counts.read(); n != 0 {
+			t.Errorf("%d instances are left after Close", n)
+		}
+		if n := h.Memory(); n != 0 {
+			t.Errorf("%d bytes of guest memory are left after Close", n)
+		}
+	})
+	return b
+}
+
+func (b *bed) filter(t testing.TB, s host.Spec, config string) exchange.Filter {
+	t.Helper()
+	if s.Name == "" {
+		s.Name = "p"
+	}
+	p, err := b.Plugin(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	f, err := p.Filter(t.Context(), []byte(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+var all = []string{"*"}
+
+// plain starts a module with the exports of an http-wasm guest; request and
+// response are added by the caller.
+func plain() *Module { return &Module{} }
+
+// pass is the code of a handle_request that goes on.
+var pass = Const64(1)
+
+func finish(m *Module, request ...[]byte) []byte {
+	m.Memory(1, 0)
+	m.Func("handle_request", nil, Types(I64), 2, request...)
+	m.Func("handle_response", Params(2), nil, 0)
+	return m.Bytes()
+}
+
+func TestModuleErrors(t *testing.T) {
+	b := newBed(t, host.Options{})
+	for _, c := range []struct {
+		name    string
+		make    func(m *Module)
+		missing string
+		detail  string
+	}{
+		{"no request", func(m *Module) {
+			m.Memory(1, 0)
+			m.Func("handle_response", Params(2), nil, 0)
+		}, "handle_request", "(result i64)"},
+		{"no response", func(m *Module) {
+			m.Memory(1, 0)
+			m.Func("handle_request", nil, Types(I64), 0, pass)
+		}, "handle_response", "(param i32 i32)"},
+		{"no memory", func(m *Module) {
+			m.Func("handle_request", nil, Types(I64), 0, pass)
+			m.Func("handle_response", Params(2), nil, 0)
+		}, "memory", ""},
+		{"wrong signature", func(m *Module) {
+			m.Memory(1, 0)
+			m.Func("handle_request", nil, Types(I32), 0, Const(1))
+			m.Func("handle_response", Params(2), nil, 0)
+		}, "handle_request", "another signature"},
+		{"wrong optional signature", func(m *Module) {
+			m.Memory(1, 0)
+			m.Func("handle_request", nil, Types(I64), 0, pass)
+			m.Func("handle_response", Params(2), nil, 0)
+			m.Func("headgate_configure", nil, Types(I32), 0, Const(0))
+		}, "headgate_configure", "another signature"},
+		{"proxy-wasm", func(m *Module) {
+			m.Memory(1, 0)
+			m.Func("proxy_abi_version_0_2_1", nil, nil, 0)
+		}, "", "not available in this version"},
+		{"unknown import module", func(m *Module) {
+			m.Import("wasi_unstable", "fd_write", Params(4), Types(I32))
+			finish(m, pass)
+		}, "", `"wasi_unstable"`},
+		{"unknown import", func(m *Module) {
+			m.Import("http_handler", "get_everything", nil, nil)
+			finish(m, pass)
+		}, "", `"get_everything"`},
+		{"import with another signature", func(m *Module) {
+			m.Import("http_handler", "get_method", Params(3), Types(I32))
+			finish(m, pass)
+		}, "", "another signature"},
+		{"too much memory at the start", func(m *Module) {
+			m.Memory(1024, 0)
+			m.Func("handle_request", nil, Types(I64), 0, pass)
+			m.Func("handle_response", Params(2), nil, 0)
+		}, "", "limits.memory"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := plain()
+			c.make(m)
+			_, err := b.Plugin(t.Context(), host.Spec{Name: "p", Wasm: m.Bytes()})
+			var me *host.ModuleError
+			if !errors.As(err, &me) {
+				t.Fatalf("error %v, want a *ModuleError", err)
+			}
+			if me.Missing != c.missing || !strings.Contains(me.Error(), c.detail) {
+				t.Errorf("missing %q, text %q; want %q and a text with %q", me.Missing, me.Error(), c.missing, c.detail)
+			}
+		})
+	}
+	for _, wasm := range []string{"", "not wasm", "\x00asm\x01\x00\x00\x00\x01\xff"} {
+		var me *host.ModuleError
+		if _, err := b.Plugin(t.Context(), host.Spec{Wasm: []byte(wasm)}); !errors.As(err, &me) {
+			t.Errorf("%q: error %v, want a *ModuleError", wasm, err)
+		}
+	}
+}
+
+// A call that ends badly costs its exchange and its instance; the next exchange
+// is served by another one.
+func TestTraps(t *testing.T) {
+	const magic = "x-bad"
+	for _, c := range []struct {
+		name   string
+		make   func(m *Module) [][]byte // imports, and the code of a bad request
+		reason host.Reason
+		text   string
+	}{
+		{"unreachable", func(*Module) [][]byte { return [][]byte{Unreachable} }, host.ReasonTrap, "unreachable"},
+		{"infinite loop", func(*Module) [][]byte { return [][]byte{Forever} }, host.ReasonCPU, "limit"},
+		{"memory bomb", func(*Module) [][]byte {
+			// Grows until it is refused, then traps, as most allocators do.
+			return [][]byte{Loop(Const(16), Grow, Const(-1), Op(0x46), Op(0x04, 0x40), Unreachable, Op(0x0b))}
+		}, host.ReasonMemory, "unreachable"},
+		{"exit", func(m *Module) [][]byte {
+			f := m.Import("wasi_snapshot_preview1", "proc_exit", Params(1), nil)
+			return [][]byte{Const(3), Call(f)}
+		}, host.ReasonExit, "exit code 3"},
+		{"endless recursion", func(m *Module) [][]byte { return nil }, host.ReasonTrap, "stack overflow"},
+		{"pointer outside of memory", func(m *Module) [][]byte {
+			f := m.Import("http_handler", "get_uri", Params(2), Types(I32))
+			return [][]byte{Const(65536), Const(1000), Call(f), Drop}
+		}, host.ReasonTrap, "outside of memory"},
+		{"pointer that overflows", func(m *Module) [][]byte {
+			f := m.Import("http_handler", "write_body", Params(3), nil)
+			return [][]byte{Const(1), Const(-1), Const(-1), Call(f)}
+		}, host.ReasonTrap, "outside of memory"},
+		{"name outside of memory", func(m *Module) [][]byte {
+			f := m.Import("http_handler", "remove_header", Params(3), nil)
+			return [][]byte{Const(0), Const(-8), Const(16), Call(f)}
+		}, host.ReasonTrap, "outside of memory"},
+		{"unknown header kind", func(m *Module) [][]byte {
+			f := m.Import("http_handler", "get_header_names", Params(3), Types(I64))
+			return [][]byte{Const(9), Const(0), Const(0), Call(f), Drop}
+		}, host.ReasonTrap, "kind 9"},
+		{"empty header name", func(m *Module) [][]byte {
+			f := m.Import("http_handler", "get_header_values", Params(5), Types(I64))
+			return [][]byte{Const(0), Const(0), Const(0), Const(0), Const(0), Call(f), Drop}
+		}, host.ReasonTrap, "empty"},
+		{"reading into nothing", func(m *Module) [][]byte {
+			f := m.Import("http_handler", "read_body", Params(3), Types(I64))
+			return [][]byte{Const(0), Const(0), Const(0), Call(f), Drop}
+		}, host.ReasonTrap, "buf_limit"},
+		{"trailers without the feature", func(m *Module) [][]byte {
+			f := m.Import("http_handler", "get_header_names", Params(3), Types(I64))
+			return [][]byte{Const(2), Const(0), Const(0), Call(f), Drop}
+		}, host.ReasonTrap, "feature trailers"},
+		{"interim status", func(m *Module) [][]byte {
+			f := m.Import("http_handler", "set_status_code", Params(1), nil)
+			return [][]byte{Const(101), Call(f)}
+		}, host.ReasonTrap, "101"},
+		{"fields without an end", func(m *Module) [][]byte {
+			f := m.Import("http_handler", "add_header_value", Params(5), nil)
+			m.Data(1000, strings.Repeat("a", 50000))
+			return [][]byte{Loop(Const(0), Const(100), Const(5), Const(1000), Const(50000), Call(f))}
+		}, host.ReasonTrap, "too many bytes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBed(t, host.Options{})
+			m := plain()
+			get := m.Import("http_handler", "get_header_values", Params(5), Types(I64))
+			bad := c.make(m)
+			m.Data(100, magic)
+			if c.name == "endless recursion" {
+				self := uint32(1) // the first function after the import
+				if got := m.Func("", nil, nil, 0, Call(self)); got != self {
+					t.Fatal(got)
+				}
+				bad = [][]byte{Call(self)}
+			}
+			// if the request has x-bad: misbehave
+			code := [][]byte{Const(0), Const(100), Const(5), Const(200), Const(100), Call(get), Op(0x50, 0x45), Op(0x04, 0x40)}
+			code = append(append(code, bad...), Op(0x0b), pass)
+			cpu := time.Minute // a slow machine is no reason
+			if c.reason == host.ReasonCPU {
+				cpu = 30 * time.Millisecond
+			}
+			f := b.filter(t, host.Spec{Wasm: finish(m, code...), HeadersRead: all, HeadersWrite: all, Memory: 4 << 20, CPU: cpu, Deadline: time.Minute}, "")
+
+			for range 3 {
+				x := Exchange("GET", "/", "x-bad: 1")
+				start := time.Now()
+				v := f.Request(x)
+				took := time.Since(start)
+				f.Done(x)
+				var trap *host.TrapError
+				if v != exchange.Fail || !errors.As(x.Failure, &trap) {
+					t.Fatalf("verdict %v, failure %v; want a trap", v, x.Failure)
+				}
+				if trap.Reason != c.reason || !strings.Contains(trap.Error(), c.text) && c.reason != host.ReasonCPU {
+					t.Errorf("%v; want reason %s and %q", trap, c.reason, c.text)
+				}
+				if strings.Contains(trap.Error(), "\n") {
+					t.Errorf("the error has more than one line: %q", trap.Error())
+				}
+				if c.reason == host.ReasonCPU && (took < 30*time.Millisecond || took > time.Second) {
+					t.Errorf("stopped after %v, want about 30ms", took)
+				}
+				good := Exchange("GET", "/")
+				if v := f.Request(good); v != exchange.Continue {
+					t.Fatalf("the next exchange: verdict %v, %v", v, good.Failure)
+				}
+				Respond(good, 200, "ok")
+				if v := f.Response(good); v != exchange.Continue {
+					t.Fatalf("its response: verdict %v, %v", v, good.Failure)
+				}
+				f.Done(good)
+			}
+			r := string(c.reason)
+			if traps, n := b.counts.read(); traps != strings.Join([]string{r, r, r}, " ") || n != 1 {
+				t.Errorf("traps %q, %d instances; want three times %s and 1", traps, n, r)
+			}
+			if !strings.Contains(b.log.String(), "reason="+r) {
+				t.Errorf("the log does not say why:\n%s", b.log.String())
+			}
+		})
+	}
+}
+
+// A bad start fails the load.
+func TestBadStart(t *testing.T) {
+	b := newBed(t, host.Options{})
+	m := plain()
+	m.Func("_initialize", nil, nil, 0, Forever)
+	wasm := finish(m, pass)
+	p, err := b.Plugin(t.Context(), host.Spec{Name: "p", Wasm: wasm, StartCPU: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err) // a plain guest starts with its configuration
+	}
+	defer p.Close()
+	var trap *host.TrapError
+	if _, err := p.Filter(t.Context(), nil); !errors.As(err, &trap) || trap.Reason != host.ReasonCPU {
+		t.Errorf("error %v, want a trap for cpu", err)
+	}
+}
+
+// The pool is bounded: who comes when all instances are taken waits until the
+// deadline, and gets an instance that is given back before.
+func TestBoundedPool(t *testing.T) {
+	b := newBed(t, host.Options{})
+	f := b.filter(t, host.Spec{Wasm: finish(plain(), pass), Instances: 2, Deadline: 100 * time.Millisecond}, "")
+	var held []*exchange.Exchange
+	for range 2 {
+		x := Exchange("GET", "/")
+		if f.Request(x) != exchange.Continue {
+			t.Fatal(x.Failure)
+		}
+		held = append(held, x)
+	}
+	x := Exchange("GET", "/")
+	start := time.Now()
+	if v := f.Request(x); v != exchange.Fail || !errors.Is(x.Failure, host.ErrBusy) {
+		t.Errorf("a third exchange: %v %v", v, x.Failure)
+	}
+	if d := time.Since(start); d < 90*time.Millisecond || d > 5*time.Second {
+		t.Errorf("it waited %v", d)
+	}
+	f.Done(x)
+	done := make(chan exchange.Verdict)
+	y := Exchange("GET", "/")
+	go func() { done <- f.Request(y) }()
+	time.Sleep(20 * time.Millisecond)
+	Respond(held[0], 200, "")
+	f.Response(held[0])
+	f.Done(held[0])
+	if v := <-done; v != exchange.Continue {
+		t.Errorf("a waiting exchange is not served when an instance comes free: %v %v", v, y.Failure)
+	}
+	f.Done(y)
+	f.Done(held[1])
+	if _, n := b.counts.read(); n != 2 {
+		t.Errorf("%d instances, want 2", n)
+	}
+}
+
+// A plugin that says so has many exchanges in one instance; its trap fails all.
+func TestSharedInstance(t *testing.T) {
+	b := newBed(t, host.Options{})
+	m := plain()
+	get := m.Import("http_handler", "get_header_values", Params(5), Types(I64))
+	m.Data(100, "x-bad")
+	wasm := finish(m, Const(0), Const(100), Const(5), Const(200), Const(100), Call(get), Op(0x50, 0x45), Op(0x04, 0x40), Unreachable, Op(0x0b), pass)
+	f := b.filter(t, host.Spec{Wasm: wasm, HeadersRead: all, Concurrency: 10, Instances: 1}, "")
+	var held []*exchange.Exchange
+	for range 9 {
+		x := Exchange("GET", "/")
+		if f.Request(x) != exchange.Continue {
+			t.Fatal(x.Failure)
+		}
+		held = append(held, x)
+	}
+	bad := Exchange("GET", "/", "x-bad: 1")
+	if f.Request(bad) != exchange.Fail {
+		t.Error("the bad exchange did not fail")
+	}
+	f.Done(bad)
+	for _, x := range held {
+		Respond(x, 200, "")
+		if f.Response(x) != exchange.Fail {
+			t.Error("an exchange outlives its instance")
+		}
+		f.Done(x)
+	}
+	x := Exchange("GET", "/")
+	if f.Request(x) != exchange.Continue {
+		t.Error("no new instance:", x.Failure)
+	}
+	f.Done(x)
+	if traps, n := b.counts.read(); traps != "trap" || n != 1 {
+		t.Errorf("traps %q, %d instances", traps, n)
+	}
+}
+
+// All instances together stay under the ceiling.
+func TestMemoryCeiling(t *testing.T) {
+	b := newBed(t, host.Options{MemoryCeiling: 5 * 64 << 10})
+	f := b.filter(t, host.Spec{Wasm: finish(plain(), Const(1), Grow, Drop, pass)}, "")
+	var held []*exchange.Exchange
+	for range 2 { // two pages each
+		x := Exchange("GET", "/")
+		if f.Request(x) != exchange.Continue {
+			t.Fatal(x.Failure)
+		}
+		held = append(held, x)
+	}
+	if n := b.Memory(); n != 4*64<<10 {
+		t.Errorf("%d bytes in use", n)
+	}
+	x, y := Exchange("GET", "/"), Exchange("GET", "/")
+	if f.Request(x) != exchange.Continue { // one page, and its growth refused
+		t.Error(x.Failure)
+	}
+	if f.Request(y) != exchange.Fail {
+		t.Error("an instance beyond the ceiling")
+	}
+	for _, x := range append(held, x, y) {
+		f.Done(x)
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	for _, concurrency := range []int{1, 8} {
+		b := newBed(t, host.Options{})
+		m := plain()
+		get := m.Import("http_handler", "get_header_values", Params(5), Types(I64))
+		set := m.Import("http_handler", "set_header_value", Params(5), nil)
+		m.Data(100, "x-in")
+		m.Data(110, "x-out")
+		wasm := finish(m,
+			Const(0), Const(100), Const(4), Const(200), Const(64), Call(get), Drop,
+			Const(0), Const(110), Const(5), Const(200), Const(4), Call(set), pass)
+		f := b.filter(t, host.Spec{Wasm: wasm, HeadersRead: all, HeadersWrite: all, Instances: 3, Concurrency: concurrency}, "")
+		var wg sync.WaitGroup
+		for g := range 8 {
+			wg.Go(func() {
+				value := "abc" + string(rune('0'+g))
+				for range 200 {
+					x := Exchange("GET", "/", "x-in: "+value)
+					if f.Request(x) != exchange.Continue {
+						t.Error(x.Failure)
+						return
+					}
+					if got, _ := x.Request.Head.Get("x-out"); string(got) != value {
+						t.Errorf("got %q, want %q", got, value)
+					}
+					runtime.Gosched()
+					Respond(x, 200, "")
+					if f.Response(x) != exchange.Continue {
+						t.Error(x.Failure)
+					}
+					f.Done(x)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
+// Loading, using and closing leaves nothing: no goroutine (TestMain), no
+// instance, no guest memory, no compiled code.
+func TestNoLeakOverReloads(t *testing.T) {
+	b := newBed(t, host.Options{CacheDir: t.TempDir()})
+	load := func(i int) *host.Plugin {
+		m := plain()
+		m.Data(0, "generation "+string(rune('a'+i%26))) // other bytes, other code
+		wasm := finish(m, Const(8), Grow, Drop, pass)
+		p, err := b.Plugin(t.Context(), host.Spec{Name: "p", Wasm: wasm})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := p.Filter(t.Context(), []byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			x := Exchange("GET", "/")
+			if f.Request(x) != exchange.Continue {
+				t.Fatal(x.Failure)
+			}
+			f.Done(x)
+		}
+		return p
+	}
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var s runtime.MemStats
+		runtime.ReadMemStats(&s)
+		return s.HeapAlloc
+	}
+	old := load(0)
+	for i := 1; i < 30; i++ { // the first ones fill maps and pools
+		next := load(i)
+		old.Close()
+		old = next
+	}
+	before := heap()
+	for i := range 100 {
+		next := load(i)
+		old.Close() // as a reload does: the new one first
+		old = next
+		if _, n := b.counts.read(); n != 1 {
+			t.Fatalf("%d instances after reload %d, want 1", n, i)
+		}
+	}
+	after := heap()
+	if after > before+256<<10 {
+		t.Errorf("the heap grew from %d to %d bytes over 100 reloads", before, after)
+	}
+	if n := b.Memory(); n != 41*64<<10 { // 1 + 5*8 pages
+		t.Errorf("%d bytes of guest memory in use, want those of one instance", n)
+	}
+	old.Close()
+	old.Close() // once more does nothing
+}
+
+// The same Spec is one pool; another grant is another.
+func TestSharing(t *testing.T) {
+	b := newBed(t, host.Options{})
+	s := host.Spec{Wasm: finish(plain(), pass)}
+	b.filter(t, s, "c")
+	b.filter(t, s, "c")
+	if _, n := b.counts.read(); n != 1 {
+		t.Errorf("%d instances for the same plugin twice, want 1", n)
+	}
+	s.HeadersRead = []string{"x-a"}
+	b.filter(t, s, "c")
+	if _, n := b.counts.read(); n != 2 {
+		t.Errorf("%d instances with other grants, want 2", n)
+	}
+}
+
+// Close stops a guest that is busy, and everything after it is refused.
+func TestCloseStopsGuests(t *testing.T) {
+	h, err := host.New(t.Context(), host.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.Plugin(t.Context(), host.Spec{Name: "p", Wasm: finish(plain(), Forever, pass), CPU: time.Hour, Deadline: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := p.Filter(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := Exchange("GET", "/")
+	done := make(chan exchange.Verdict)
+	go func() { done <- f.Request(x) }()
+	time.Sleep(50 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := h.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if v := <-done; v != exchange.Fail {
+		t.Errorf("verdict %v", v)
+	}
+	if _, err := h.Plugin(t.Context(), host.Spec{Wasm: finish(plain(), pass)}); !errors.Is(err, host.ErrClosed) {
+		t.Errorf("a plugin of a closed host: %v", err)
+	}
+	p.Close()
+}
