@@ -21,6 +21,7 @@ type AccessLog struct {
 	close  func() error
 
 	mu    sync.Mutex
+	out   io.Writer
 	w     *bufio.Writer // nil after Close
 	timer *time.Timer
 	line  []byte
@@ -67,7 +68,7 @@ func OpenAccessLog(path, format string, stdout, stderr io.Writer) (*AccessLog, e
 		}
 		w, l.close = f, f.Close
 	}
-	l.w = bufio.NewWriterSize(w, accessBuffer)
+	l.out, l.w = w, bufio.NewWriterSize(w, accessBuffer)
 	return l, nil
 }
 
@@ -96,14 +97,10 @@ func (l *AccessLog) flush() {
 
 // settle writes what waits. A full disk loses lines, not the log.
 func (l *AccessLog) settle() {
-	if err := l.w.Flush(); err != nil {
-		l.w.Reset(writerFunc(func(p []byte) (int, error) { return len(p), nil }))
+	if l.w.Flush() != nil {
+		l.w.Reset(l.out)
 	}
 }
-
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // Close writes what waits and closes the file.
 func (l *AccessLog) Close() error {

@@ -1,0 +1,119 @@
+package upstream
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/headgate/headgate/runtime/exchange"
+)
+
+// ErrNoEndpoint means that a cluster has no endpoint to offer.
+var ErrNoEndpoint = errors.New("no endpoint is available")
+
+// Config describes a cluster.
+type Config struct {
+	Name      string
+	Endpoints []EndpointConfig
+	// Balance is round_robin or least_request; "" is least_request.
+	Balance string
+	// ConnectTimeout bounds dialing, Timeout the wait for a response head,
+	// IdleTimeout the life of an idle connection. Zero values take the defaults:
+	// 5 s, 15 s, 60 s.
+	ConnectTimeout, Timeout, IdleTimeout time.Duration
+	// MaxIdle bounds the idle connections of one endpoint; 512.
+	MaxIdle int
+}
+
+// EndpointConfig describes one endpoint.
+type EndpointConfig struct {
+	// Address is host:port or unix:/path.
+	Address string
+	// Weight is the share of requests; 0 means 1.
+	Weight int
+	Labels map[string]string
+}
+
+func (c Config) withDefaults() Config {
+	if c.Balance == "" {
+		c.Balance = "least_request"
+	}
+	if c.ConnectTimeout <= 0 {
+		c.ConnectTimeout = 5 * time.Second
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = 15 * time.Second
+	}
+	if c.IdleTimeout <= 0 {
+		c.IdleTimeout = 60 * time.Second
+	}
+	if c.MaxIdle <= 0 {
+		c.MaxIdle = 512
+	}
+	return c
+}
+
+// Cluster is an immutable set of endpoints and the way to choose among them. It
+// is safe for concurrent use.
+type Cluster struct {
+	config   Config
+	registry *Registry
+	members  []member
+	balancer balancer
+	closed   atomic.Bool
+}
+
+// member is an endpoint with what it weighs in this cluster.
+type member struct {
+	*Endpoint
+	weight int
+}
+
+// balancer chooses a member, and never avoid while there is another.
+type balancer interface {
+	pick(avoid *Endpoint) *Endpoint
+}
+
+// balancers are the algorithms by their names in the configuration.
+func balancers(name string, members []member) (balancer, bool) {
+	switch name {
+	case "round_robin":
+		return newRoundRobin(members), true
+	case "least_request":
+		return newLeastRequest(members), true
+	}
+	return nil, false
+}
+
+// Balances reports whether there is an algorithm of that name.
+func Balances(name string) bool {
+	_, ok := balancers(name, nil)
+	return ok
+}
+
+// Name returns the cluster's name.
+func (c *Cluster) Name() string { return c.config.Name }
+
+// Config returns the configuration with its defaults filled in.
+func (c *Cluster) Config() Config { return c.config }
+
+// Timeout bounds the wait for a response head.
+func (c *Cluster) Timeout() time.Duration { return c.config.Timeout }
+
+// Pick chooses the endpoint of a try: any but avoid while there is another.
+func (c *Cluster) Pick(_ *exchange.Exchange, avoid *Endpoint) (*Endpoint, error) {
+	e := c.balancer.pick(avoid)
+	if e == nil {
+		return nil, ErrNoEndpoint
+	}
+	return e, nil
+}
+
+// Close gives the endpoints back. Requests under way end undisturbed.
+func (c *Cluster) Close() {
+	if c.closed.CompareAndSwap(false, true) {
+		for _, m := range c.members {
+			c.registry.release(m.Endpoint)
+		}
+	}
+}
