@@ -1,5 +1,3 @@
 package config
 
-func builtinNames() []string { return nil }
-
 func (l *loader) checkRoutes() {}

@@ -8,6 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/headgate/headgate/host/builtin"
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
@@ -93,14 +94,14 @@ func (l *loader) decodeFilter(b block, opt exprScope) *Filter {
 		if hint == "" {
 			hint = " Declare it with plugin \"" + f.Label + "\" {}."
 		}
-		if len(builtinNames()) == 0 {
-			hint += " This binary was built without the built-in filters; make build adds them."
-		}
 		l.diags.errorf(f.LabelRange, "Unknown filter", "There is no plugin and no built-in filter %q.%s", f.Label, hint)
 		return nil
 	}
 	return f
 }
+
+// builtinNames are the names of the filters that come with the gateway.
+func builtinNames() []string { return builtin.Names() }
 
 // ownNames are the attributes of a filter that are not its configuration.
 func ownNames() []string { return []string{"when", "shadow", "on_error"} }
@@ -182,7 +183,7 @@ func (s *section) policyFilter(f *Filter, rest *body) {
 func (s *section) filterConfig(f *Filter, rest *body) {
 	if a := rest.attrs["config"]; a != nil && len(rest.attrs) == 1 && len(rest.blocks) == 0 {
 		if v, ok := s.scope.evaluate(a.expr, "filter.config"); ok {
-			v, _ = v.UnmarkDeep()
+			v = s.bare(f, v)
 			if !v.IsNull() && v.Type() == cty.String {
 				f.Config = []byte(v.AsString())
 				return
@@ -195,13 +196,23 @@ func (s *section) filterConfig(f *Filter, rest *body) {
 	if !ok {
 		return
 	}
-	v, _ = v.UnmarkDeep()
+	v = s.bare(f, v)
 	b, err := ctyjson.Marshal(v, v.Type())
 	if err != nil {
 		s.l.diags.errorf(s.rng, "Invalid configuration", "The configuration of filter %q can't be written as JSON.", f.Label)
 		return
 	}
 	f.Config = b
+}
+
+// bare takes the marks off a configuration. What the filter says of a sensitive
+// one may quote it, and is not shown.
+func (s *section) bare(f *Filter, v cty.Value) cty.Value {
+	v, marks := v.UnmarkDeep()
+	if len(marks) > 0 {
+		s.l.diags.secret = append(s.l.diags.secret, f.Range)
+	}
+	return v
 }
 
 // bodyValue is a body as an object: a nested block is an object, repeated ones

@@ -29,7 +29,10 @@ func Format(src []byte, filename string) ([]byte, *Diagnostics) {
 	}
 	// One pass moves comments and brackets into columns that the next pass
 	// aligns again, so it is repeated until nothing moves.
-	out := bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
+	out := src
+	for bytes.Contains(out, []byte("\r\n")) {
+		out = bytes.ReplaceAll(out, []byte("\r\n"), []byte("\n"))
+	}
 	for range 8 {
 		next := hclwrite.Format(out)
 		if bytes.Equal(next, out) {

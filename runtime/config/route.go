@@ -40,9 +40,12 @@ type Route struct {
 	ResponseHeaders []HeaderEdit
 
 	Range, PathRange hcl.Range
+
+	broken bool // something of it was reported
 }
 
 func (l *loader) decodeRoute(b block) {
+	before := l.diags.Errors()
 	s := l.read(b, routeSchema)
 	r := &Route{Name: b.id, Range: b.DefRange, PathRange: b.DefRange, Buffer: defaultBuffer, MaxBody: -1}
 	r.Listeners = s.refs("listeners", "listener")
@@ -71,6 +74,7 @@ func (l *loader) decodeRoute(b block) {
 		r.ResponseHeaders = l.decodeHeaderEdits(n, opt)
 	}
 	s.unavailable("mirror")
+	r.broken = l.diags.Errors() > before
 	l.cfg.Routes = append(l.cfg.Routes, r)
 }
 

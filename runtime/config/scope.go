@@ -115,7 +115,28 @@ func (s *scope) checkNames(e hclsyntax.Expression, what string, requestTime bool
 			ok = false
 		}
 	}
-	return ok
+	return s.checkFunctions(e) && ok
+}
+
+// checkFunctions reports functions that do not exist. HCL would suggest any
+// that is near, in no fixed order.
+func (s *scope) checkFunctions(e hclsyntax.Expression) bool {
+	known := s.l.functionsFor(s.file.dir)
+	diags := hclsyntax.VisitAll(e, func(n hclsyntax.Node) hcl.Diagnostics {
+		c, ok := n.(*hclsyntax.FunctionCallExpr)
+		if !ok {
+			return nil
+		}
+		if _, ok := known[c.Name]; ok {
+			return nil
+		}
+		return hcl.Diagnostics{{
+			Severity: hcl.DiagError, Summary: "Unknown function", Subject: &c.NameRange,
+			Detail: fmt.Sprintf("There is no function %q.%s", c.Name, suggest(c.Name, mapKeys(known))),
+		}}
+	})
+	s.l.diags.append(diags)
+	return !diags.HasErrors()
 }
 
 func (s *scope) checkTraversal(t hcl.Traversal, what string) bool {
