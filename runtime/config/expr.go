@@ -89,8 +89,8 @@ func (s *scope) compile(e hclsyntax.Expression, opt exprScope) (*Expr, bool) {
 func (s *scope) compileWhen(e hclsyntax.Expression, opt exprScope) (*Expr, bool) {
 	c := &compiler{s: s, opt: opt}
 	n, ok := c.node(e)
-	if !ok {
-		return nil, false
+	if !ok || n.konst != nil && n.konst.Kind == exchange.KindNull {
+		return nil, false // null is as if it were absent
 	}
 	if n.typed && n.kind != exchange.KindBool {
 		s.l.diags.errorf(e.Range(), "Wrong type", "%s takes a condition, which is true or false; this is %s. Write for example: %s = request.method == \"POST\"", opt.what, kindText(n.kind), "when")

@@ -109,7 +109,7 @@ func (c *compiler) arguments(e *hclsyntax.FunctionCallExpr) ([]node, reads, bool
 	var r reads
 	all := true
 	for _, a := range e.Args {
-		if !c.s.readsRequest(a) && c.s.checkNames(a, c.opt.what, false) {
+		if !c.s.readsRequest(a) && c.s.checkNames(a, c.opt.what) {
 			if _, diags := a.Value(c.s.ctx); diags.HasErrors() {
 				out = append(out, node{eval: func(*exchange.Exchange) (exchange.Value, error) {
 					return exchange.Value{}, fmt.Errorf("%w: an argument of try has no value", ErrType)

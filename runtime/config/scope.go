@@ -105,12 +105,9 @@ func (s *scope) isRequestTime(t hcl.Traversal) bool {
 // checkNames reports the names in e that mean nothing, or nothing here. what
 // says what is being evaluated. HCL would report unknown ones too, but can't
 // say what to write instead.
-func (s *scope) checkNames(e hclsyntax.Expression, what string, requestTime bool) bool {
+func (s *scope) checkNames(e hclsyntax.Expression, what string) bool {
 	ok := true
 	for _, t := range e.Variables() {
-		if requestTime && s.isRequestTime(t) {
-			continue
-		}
 		if !s.checkTraversal(t, what) {
 			ok = false
 		}
@@ -146,9 +143,9 @@ func (s *scope) checkTraversal(t hcl.Traversal, what string) bool {
 	case slices.Contains(s.iterators, root):
 		return true
 	case root == "var":
-		return s.checkMember(t, "variable", "var", mapKeys(s.l.vars), `Declare it with variable %q {}.`)
+		return checkMember(s, t, "variable", s.l.vars, `Declare it with variable %q {}.`)
 	case root == "local":
-		return s.checkMember(t, "local value", "local", mapKeys(s.l.locals), `Declare %s in a locals block.`)
+		return checkMember(s, t, "local value", s.l.locals, `Declare %s in a locals block.`)
 	case slices.Contains(requestRoots(), root):
 		d.errorf(rng, "Request-time value not allowed here",
 			"%s is known only while a request is served, but %s is evaluated when the configuration is loaded. Request-time values can be used in when, redirect.url, respond.body, respond.headers, rewrite and the header edits of a route.", traversalText(t), what)
@@ -169,19 +166,19 @@ func (s *scope) checkTraversal(t hcl.Traversal, what string) bool {
 	return false
 }
 
-func (s *scope) checkMember(t hcl.Traversal, kind, root string, known []string, declare string) bool {
+func checkMember[V any](s *scope, t hcl.Traversal, kind string, known map[string]V, declare string) bool {
 	if len(t) < 2 {
-		s.l.diags.errorf(t.SourceRange(), "Invalid reference", "Write %s.NAME.", root)
+		s.l.diags.errorf(t.SourceRange(), "Invalid reference", "Write %s.NAME.", t.RootName())
 		return false
 	}
 	name, ok := stepName(t[1])
 	if !ok {
 		return true // HCL says what is wrong
 	}
-	if slices.Contains(known, name) || s.l.partial {
-		return slices.Contains(known, name)
+	if _, ok := known[name]; ok || s.l.partial {
+		return ok
 	}
-	hint := suggest(name, known)
+	hint := suggest(name, mapKeys(known))
 	if hint == "" {
 		hint = " " + fmt.Sprintf(declare, name)
 	}
@@ -227,7 +224,7 @@ func traversalText(t hcl.Traversal) string {
 // evaluate returns the value of e, which may be marked as sensitive. ok is false
 // if there is none, which was then reported.
 func (s *scope) evaluate(e hclsyntax.Expression, what string) (v cty.Value, ok bool) {
-	if !s.checkNames(e, what, false) {
+	if !s.checkNames(e, what) {
 		return cty.DynamicVal, false
 	}
 	v, diags := e.Value(s.ctx)
@@ -276,8 +273,8 @@ func suggest(given string, known []string) string {
 	best, bestDistance := "", 3
 	sort.Strings(known)
 	for _, k := range known {
-		// A name of three letters with two changed is another name.
-		if d := levenshtein.Distance(given, k, nil); d < bestDistance && d < max(2, len(k)) {
+		// A name with more than half of its letters changed is another name.
+		if d := levenshtein.Distance(given, k, nil); d < bestDistance && 2*d <= max(len(given), len(k)) {
 			best, bestDistance = k, d
 		}
 	}
