@@ -1,0 +1,230 @@
+//go:build wasip1
+
+package host
+
+import (
+	"bytes"
+	"unsafe"
+)
+
+//go:wasmimport http_handler enable_features
+func enableFeatures(features uint32) uint32
+
+//go:wasmimport http_handler get_config
+func getConfig(buf unsafe.Pointer, limit uint32) uint32
+
+//go:wasmimport http_handler log
+func logMessage(level int32, message string)
+
+//go:wasmimport http_handler log_enabled
+func logEnabled(level int32) uint32
+
+//go:wasmimport http_handler get_header_values
+func getHeaderValues(kind uint32, name string, buf unsafe.Pointer, limit uint32) uint64
+
+//go:wasmimport http_handler set_header_value
+func setHeaderValue(kind uint32, name, value string)
+
+//go:wasmimport http_handler add_header_value
+func addHeaderValue(kind uint32, name, value string)
+
+//go:wasmimport http_handler remove_header
+func removeHeader(kind uint32, name string)
+
+//go:wasmimport http_handler read_body
+func readBody(kind uint32, buf unsafe.Pointer, limit uint32) uint64
+
+//go:wasmimport http_handler write_body
+func writeBody(kind uint32, buf unsafe.Pointer, size uint32)
+
+//go:wasmimport http_handler get_method
+func getMethod(buf unsafe.Pointer, limit uint32) uint32
+
+//go:wasmimport http_handler set_method
+func setMethod(method string)
+
+//go:wasmimport http_handler get_uri
+func getURI(buf unsafe.Pointer, limit uint32) uint32
+
+//go:wasmimport http_handler set_uri
+func setURI(uri string)
+
+//go:wasmimport http_handler get_protocol_version
+func getProtocolVersion(buf unsafe.Pointer, limit uint32) uint32
+
+//go:wasmimport http_handler get_source_addr
+func getSourceAddr(buf unsafe.Pointer, limit uint32) uint32
+
+//go:wasmimport http_handler get_status_code
+func getStatusCode() uint32
+
+//go:wasmimport http_handler set_status_code
+func setStatusCode(status uint32)
+
+//go:wasmimport headgate_v1 get_all_headers
+func getAllHeaders(kind uint32, buf unsafe.Pointer, limit uint32) uint64
+
+//go:wasmimport headgate_v1 config_id
+func configID() uint32
+
+//go:wasmimport headgate_v1 get_filter
+func getFilter(buf unsafe.Pointer, limit uint32) uint32
+
+//go:wasmimport headgate_v1 get_request_id
+func getRequestID(buf unsafe.Pointer, limit uint32) uint32
+
+//go:wasmimport headgate_v1 fail
+func giveUp(message string)
+
+// scratch takes what the gateway writes. Calls into an instance never overlap.
+var scratch = make([]byte, 4<<10)
+
+// read calls f with a buffer until it is large enough.
+func read(f func(buf unsafe.Pointer, limit uint32) uint32) []byte {
+	for {
+		n := f(unsafe.Pointer(unsafe.SliceData(scratch)), uint32(len(scratch)))
+		if int(n) <= len(scratch) {
+			return scratch[:n]
+		}
+		scratch = make([]byte, n)
+	}
+}
+
+// EnableFeatures asks for features for the configuration being made.
+func EnableFeatures(f uint32) {
+	if f != 0 {
+		enableFeatures(f)
+	}
+}
+
+// Config returns the configuration of the running call.
+func Config() []byte { return bytes.Clone(read(getConfig)) }
+
+// ConfigID returns its number.
+func ConfigID() uint32 { return configID() }
+
+// FilterName returns the name of the filter that the gateway wants, or "".
+func FilterName() string { return string(read(getFilter)) }
+
+// Wasm is the gateway, reached from inside a module.
+type Wasm struct{}
+
+// values returns the list that a name has, in scratch.
+func values(kind uint32, name string) (list []byte, count int) {
+	for {
+		r := getHeaderValues(kind, name, unsafe.Pointer(unsafe.SliceData(scratch)), uint32(len(scratch)))
+		n := int(uint32(r))
+		if n <= len(scratch) {
+			return scratch[:n], int(r >> 32)
+		}
+		scratch = make([]byte, n)
+	}
+}
+
+// First implements Host.
+func (Wasm) First(kind uint32, name string) (string, bool) {
+	list, count := values(kind, name)
+	if count == 0 {
+		return "", false
+	}
+	return string(list[:bytes.IndexByte(list, 0)]), true
+}
+
+// Values implements Host.
+func (Wasm) Values(kind uint32, name string) []string {
+	list, count := values(kind, name)
+	return split(list, count)
+}
+
+func split(list []byte, count int) []string {
+	if count == 0 {
+		return nil
+	}
+	out := make([]string, 0, count)
+	for range count {
+		i := bytes.IndexByte(list, 0)
+		out = append(out, string(list[:i]))
+		list = list[i+1:]
+	}
+	return out
+}
+
+// All implements Host.
+func (Wasm) All(kind uint32) [][2]string {
+	for {
+		r := getAllHeaders(kind, unsafe.Pointer(unsafe.SliceData(scratch)), uint32(len(scratch)))
+		n := int(uint32(r))
+		if n > len(scratch) {
+			scratch = make([]byte, n)
+			continue
+		}
+		texts := split(scratch[:n], 2*int(r>>32))
+		out := make([][2]string, 0, len(texts)/2)
+		for i := 0; i < len(texts); i += 2 {
+			out = append(out, [2]string{texts[i], texts[i+1]})
+		}
+		return out
+	}
+}
+
+// Set implements Host.
+func (Wasm) Set(kind uint32, name, value string) { setHeaderValue(kind, name, value) }
+
+// Add implements Host.
+func (Wasm) Add(kind uint32, name, value string) { addHeaderValue(kind, name, value) }
+
+// Remove implements Host.
+func (Wasm) Remove(kind uint32, name string) { removeHeader(kind, name) }
+
+// Method implements Host.
+func (Wasm) Method() string { return string(read(getMethod)) }
+
+// SetMethod implements Host.
+func (Wasm) SetMethod(m string) { setMethod(m) }
+
+// URI implements Host.
+func (Wasm) URI() string { return string(read(getURI)) }
+
+// SetURI implements Host.
+func (Wasm) SetURI(u string) { setURI(u) }
+
+// Protocol implements Host.
+func (Wasm) Protocol() string { return string(read(getProtocolVersion)) }
+
+// Source implements Host.
+func (Wasm) Source() string { return string(read(getSourceAddr)) }
+
+// RequestID implements Host.
+func (Wasm) RequestID() string { return string(read(getRequestID)) }
+
+// Status implements Host.
+func (Wasm) Status() int { return int(getStatusCode()) }
+
+// SetStatus implements Host.
+func (Wasm) SetStatus(s int) { setStatusCode(uint32(s)) }
+
+// Body implements Host.
+func (Wasm) Body(kind uint32) []byte {
+	var out []byte
+	for {
+		r := readBody(kind, unsafe.Pointer(unsafe.SliceData(scratch)), uint32(len(scratch)))
+		out = append(out, scratch[:uint32(r)]...)
+		if r>>32 != 0 {
+			return out
+		}
+	}
+}
+
+// WriteBody implements Host.
+func (Wasm) WriteBody(kind uint32, p []byte) {
+	writeBody(kind, unsafe.Pointer(unsafe.SliceData(p)), uint32(len(p)))
+}
+
+// LogEnabled implements Host.
+func (Wasm) LogEnabled(level int32) bool { return logEnabled(level) != 0 }
+
+// Log implements Host.
+func (Wasm) Log(level int32, message string) { logMessage(level, message) }
+
+// Fail implements Host.
+func (Wasm) Fail(message string) { giveUp(message) }
