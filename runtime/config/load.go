@@ -6,6 +6,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/headgate/headgate/runtime/router"
 )
 
 // Config is a configuration as it was written: evaluated, checked, with
@@ -21,6 +23,7 @@ type Config struct {
 	Routes    []*Route
 
 	watch []string
+	table *router.Table // of Routes, in their order
 	// diags has the sources, and no diagnostics: what Build reports points into
 	// them.
 	diags Diagnostics

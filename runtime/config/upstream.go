@@ -48,14 +48,10 @@ func (l *loader) decodeUpstream(b block) {
 	s.duration("connect_timeout", &u.ConnectTimeout)
 	s.duration("timeout", &u.Timeout)
 	s.duration("idle_timeout", &u.IdleTimeout)
-	s.number("max_idle", &u.MaxIdle, 0, 1<<20)
-	for _, name := range []string{"connect_timeout", "timeout"} {
-		d := u.Timeout
-		if name == "connect_timeout" {
-			d = u.ConnectTimeout
-		}
+	s.number("max_idle", &u.MaxIdle, 1, 1<<20)
+	for name, d := range map[string]time.Duration{"connect_timeout": u.ConnectTimeout, "timeout": u.Timeout, "idle_timeout": u.IdleTimeout} {
 		if d == 0 {
-			l.diags.errorf(s.rangeOf(name), "Invalid duration", "upstream.%s can't be 0: a request could wait for ever.", name)
+			l.diags.errorf(s.rangeOf(name), "Invalid duration", "upstream.%s can't be 0. Write for example: %s = \"15s\"", name, name)
 		}
 	}
 	s.unavailable("dns", "file", "tls", "affinity", "health_check", "outlier_detection", "circuit_breaker", "retry")
