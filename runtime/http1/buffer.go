@@ -50,7 +50,7 @@ type reader struct {
 	buf  []byte
 	head []byte // an earlier buf that the current head lies in
 	r, w int
-	base int // body bytes may be overwritten from here on
+	base int  // body bytes may be overwritten from here on
 	full bool // the last read filled buf: a larger one saves system calls
 
 	body bodyReader

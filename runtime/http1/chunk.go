@@ -96,7 +96,7 @@ func chunkLine(p []byte) (n int, size int64, err error) {
 		case digit(c):
 			c -= '0'
 		case 'a' <= c|0x20 && c|0x20 <= 'f':
-			c = c|0x20 - 'a' + 10
+			c = c | 0x20 - 'a' + 10
 		default:
 			c = 0xff
 		}

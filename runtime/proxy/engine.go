@@ -118,10 +118,12 @@ func (f *flow) record() {
 	m := f.e.nowhere
 	if f.route != nil {
 		m = f.route.Metrics
+	} else {
+		m.Start() // unknown until now
 	}
 	m.Done(f.status, d)
 	if f.t.AccessLog != nil {
-		f.t.AccessLog.Record(f.x, f.status, f.sent, d)
+		f.t.AccessLog.Record(telemetry.Entry{X: f.x, Status: f.status, Sent: f.sent, Duration: d})
 	}
 	if f.x.Failure != nil && f.status >= 500 {
 		f.e.log.Warn("request failed", "request_id", f.x.ID, "route", f.x.Route, "status", f.status, "error", f.x.Failure.Error())

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/headgate/headgate/runtime/exchange"
 	"github.com/headgate/headgate/runtime/upstream"
 )
 
