@@ -102,6 +102,11 @@ var past = time.Unix(1, 0)
 // ServeConn serves nc until the connection ends, and closes it, unless it
 // became a tunnel.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn, info *exchange.Conn) {
+	s.ServeRead(ctx, nc, info, nil)
+}
+
+// ServeRead is ServeConn for a connection of which some bytes were read.
+func (s *Server) ServeRead(ctx context.Context, nc net.Conn, info *exchange.Conn, read []byte) {
 	c, ok := s.conns.Get().(*serverConn)
 	if !ok {
 		c = &serverConn{s: s}
@@ -109,6 +114,10 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn, info *exchange.Conn
 		c.peekFn = c.peek
 	}
 	c.begin(nc, info)
+	if len(read) > 0 {
+		c.in.buf = s.pool.get(len(read))
+		c.in.w = copy(c.in.buf, read)
+	}
 	s.mu.Lock()
 	s.open[c] = struct{}{}
 	s.mu.Unlock()

@@ -1,0 +1,129 @@
+package http2
+
+import (
+	"context"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/headgate/headgate/runtime/exchange"
+	"github.com/headgate/headgate/runtime/http1"
+)
+
+// maxStreams bounds the concurrent streams of one connection.
+const maxStreams = 250
+
+// Server serves HTTP/2 connections with prior knowledge. It is safe for
+// concurrent use.
+type Server struct {
+	handler  exchange.Handler
+	timeouts atomic.Pointer[http1.Timeouts]
+	limits   atomic.Pointer[http1.Limits]
+	h2       *http2.Server
+	base     *http.Server // carries limits, and the drain to the library
+	pool     sync.Pool    // *stream
+
+	mu   sync.Mutex
+	open map[net.Conn]struct{}
+}
+
+// NewServer makes a server that hands exchanges to h.
+func NewServer(h exchange.Handler, lim http1.Limits, to http1.Timeouts) *Server {
+	s := &Server{handler: h, open: map[net.Conn]struct{}{}}
+	s.Configure(lim, to)
+	s.h2 = &http2.Server{MaxConcurrentStreams: maxStreams, IdleTimeout: idle(to)}
+	s.base = &http.Server{MaxHeaderBytes: lim.MaxHeaderBytes, ErrorLog: log.New(io.Discard, "", 0)}
+	if s.base.MaxHeaderBytes <= 0 {
+		s.base.MaxHeaderBytes = 64 << 10
+	}
+	if err := http2.ConfigureServer(s.base, s.h2); err != nil {
+		// It refuses only TLS settings, and there are none.
+		panic(err)
+	}
+	return s
+}
+
+func idle(to http1.Timeouts) time.Duration {
+	if to.Idle > 0 {
+		return to.Idle
+	}
+	return 75 * time.Second
+}
+
+// Configure replaces the limits on header fields for the requests to come.
+func (s *Server) Configure(lim http1.Limits, to http1.Timeouts) {
+	if lim.MaxHeaders <= 0 {
+		lim.MaxHeaders = 128
+	}
+	if lim.MaxTarget <= 0 {
+		lim.MaxTarget = 8 << 10
+	}
+	s.limits.Store(&lim)
+	s.timeouts.Store(&to)
+}
+
+// ServeConn serves nc, whose preface was not read, until the connection ends,
+// and closes it.
+func (s *Server) ServeConn(ctx context.Context, nc net.Conn, info *exchange.Conn) {
+	s.mu.Lock()
+	s.open[nc] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.open, nc)
+		s.mu.Unlock()
+		nc.Close()
+	}()
+	s.h2.ServeConn(nc, &http2.ServeConnOpts{
+		Context: ctx, BaseConfig: s.base,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(info, w, r) }),
+	})
+}
+
+// Drain asks every client to leave (GOAWAY) and lets streams finish.
+func (s *Server) Drain() {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = s.base.Shutdown(ended) // tells the library; there is nothing to wait for
+}
+
+// Close cuts every connection.
+func (s *Server) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for nc := range s.open {
+		nc.Close()
+	}
+}
+
+// serve takes one stream through its life.
+func (s *Server) serve(info *exchange.Conn, w http.ResponseWriter, r *http.Request) {
+	t, ok := s.pool.Get().(*stream)
+	if !ok {
+		t = &stream{}
+	}
+	t.begin(w, r, s.timeouts.Load())
+	t.x.Reset(r.Context(), info, t)
+	if status, reason := t.request(r, s.limits.Load()); status != 0 {
+		if f, ok := s.handler.(http1.Refuser); ok {
+			f.Refuse(&t.x, status, reason)
+		} else {
+			w.WriteHeader(status)
+		}
+	} else {
+		s.handler.Serve(&t.x)
+	}
+	broken := t.reset || t.state != done
+	t.x.Reset(nil, nil, nil)
+	t.end()
+	s.pool.Put(t)
+	if broken {
+		panic(http.ErrAbortHandler) // the library's way to RST_STREAM
+	}
+}
