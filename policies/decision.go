@@ -53,12 +53,12 @@ func (d *decision) decodeObject(o ast.Object) error {
 		return fmt.Errorf("the decision has no %q", "allowed")
 	}
 	return o.Iter(func(k, v *ast.Term) error {
-		name, ok := k.Value.(ast.String)
+		key, ok := k.Value.(ast.String)
 		if !ok {
 			return nil
 		}
 		var err error
-		switch name {
+		switch name := string(key); name {
 		case "allowed":
 			b, ok := v.Value.(ast.Boolean)
 			if !ok {
@@ -104,7 +104,7 @@ func (d *decision) decodeObject(o ast.Object) error {
 	})
 }
 
-func wrong(name ast.String, want string, got *ast.Term) error {
+func wrong(name string, want string, got *ast.Term) error {
 	return fmt.Errorf("%s is not %s but %s", name, want, kind(got.Value))
 }
 
@@ -116,7 +116,7 @@ func kind(v ast.Value) string {
 	return "a " + name
 }
 
-func headerFields(name ast.String, v *ast.Term) ([]field, error) {
+func headerFields(name string, v *ast.Term) ([]field, error) {
 	list, err := fields(name, v)
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func headerFields(name ast.String, v *ast.Term) ([]field, error) {
 
 // editable refuses names that no header can have, and those that belong to the
 // connection or the framing and are the gateway's alone.
-func editable(in ast.String, names ...string) error {
+func editable(in string, names ...string) error {
 	for _, n := range names {
 		id := exchange.Classify(n)
 		switch {
@@ -151,7 +151,7 @@ func editable(in ast.String, names ...string) error {
 
 // fields reads an object of strings or lists of strings, or a list of such
 // objects.
-func fields(name ast.String, v *ast.Term) ([]field, error) {
+func fields(name string, v *ast.Term) ([]field, error) {
 	var out []field
 	object := func(v *ast.Term) error {
 		o, ok := v.Value.(ast.Object)
@@ -168,7 +168,7 @@ func fields(name ast.String, v *ast.Term) ([]field, error) {
 				values = []string{string(s)}
 			} else {
 				var err error
-				if values, err = texts(name+"."+key, v); err != nil {
+				if values, err = texts(name+"."+string(key), v); err != nil {
 					return err
 				}
 			}
@@ -195,7 +195,7 @@ func fields(name ast.String, v *ast.Term) ([]field, error) {
 }
 
 // texts reads a list or set of strings.
-func texts(name ast.String, v *ast.Term) ([]string, error) {
+func texts(name string, v *ast.Term) ([]string, error) {
 	list, ok := v.Value.(interface {
 		Iter(func(*ast.Term) error) error
 	})
