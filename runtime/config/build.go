@@ -1,3 +1,464 @@
 package config
 
-func (l *loader) checkRoutes() {}
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/headgate/headgate/host"
+	"github.com/headgate/headgate/host/builtin"
+	"github.com/headgate/headgate/policies"
+	"github.com/headgate/headgate/runtime/exchange"
+	"github.com/headgate/headgate/runtime/http1"
+	"github.com/headgate/headgate/runtime/listen"
+	"github.com/headgate/headgate/runtime/proxy"
+	"github.com/headgate/headgate/runtime/telemetry"
+	"github.com/headgate/headgate/runtime/upstream"
+)
+
+// Deps are what outlives a generation.
+type Deps struct {
+	Upstreams *upstream.Registry
+	Host      *host.Host
+	Metrics   *telemetry.Metrics
+	Log       *slog.Logger
+	// Stdout and Stderr take access and decision logs; nil is the process's.
+	Stdout, Stderr io.Writer
+}
+
+// Generation is a configuration that can be served.
+type Generation struct {
+	Table     *proxy.Table
+	Listeners []listen.Spec
+	Config    *Config
+
+	closers []func()
+}
+
+// Summary counts what a configuration has.
+type Summary struct {
+	Listeners, Upstreams, Plugins, Policies, Chains, Routes int
+}
+
+// Summary counts what the generation has.
+func (g *Generation) Summary() *Summary {
+	c := g.Config
+	return &Summary{len(c.Listeners), len(c.Upstreams), len(c.Plugins), len(c.Policies), len(c.Chains), len(c.Routes)}
+}
+
+// Close gives plugins, policies and clusters back. The chains of the table must
+// have ended: no exchange uses the generation any more.
+func (g *Generation) Close() {
+	for _, f := range slices.Backward(g.closers) {
+		f()
+	}
+	g.closers = nil
+}
+
+// builder is the work of one Build.
+type builder struct {
+	ctx   context.Context
+	c     *Config
+	d     Deps
+	diags *Diagnostics
+	gen   *Generation
+
+	plugins  map[string]*host.Plugin // by name
+	builtins map[string]*host.Plugin
+	policies map[string]*policies.Policy
+	clusters map[string]*upstream.Cluster
+}
+
+// Build compiles plugins and policies and makes everything that serves c. It
+// binds no socket. After an error nothing is left of it.
+func Build(ctx context.Context, c *Config, d Deps) (*Generation, *Diagnostics) {
+	if d.Stdout == nil {
+		d.Stdout = os.Stdout
+	}
+	if d.Stderr == nil {
+		d.Stderr = os.Stderr
+	}
+	b := &builder{
+		ctx: ctx, c: c, d: d, gen: &Generation{Config: c},
+		diags:    &Diagnostics{files: c.diags.files, secret: c.diags.secret},
+		plugins:  map[string]*host.Plugin{},
+		builtins: map[string]*host.Plugin{},
+		policies: map[string]*policies.Policy{},
+		clusters: map[string]*upstream.Cluster{},
+	}
+	for _, p := range c.Plugins {
+		b.plugin(p)
+	}
+	for _, p := range c.Policies {
+		b.policy(p)
+	}
+	for _, u := range c.Upstreams {
+		b.cluster(u)
+	}
+	b.table()
+	if b.diags.HasErrors() {
+		b.gen.Close()
+		return nil, b.diags
+	}
+	b.listeners()
+	return b.gen, b.diags
+}
+
+// onClose runs f when the generation goes, or when the build fails.
+func (b *builder) onClose(f func()) { b.gen.closers = append(b.gen.closers, f) }
+
+func (b *builder) plugin(p *Plugin) {
+	wasm, err := readModule(p.Path)
+	if err != nil {
+		b.diags.errorf(p.SourceRange, "Unreadable file", "plugin.source: %s can't be read: %s.", p.Path, reason(err))
+		return
+	}
+	if p.SHA256 != "" {
+		if sum := sha256.Sum256(wasm); hex.EncodeToString(sum[:]) != p.SHA256 {
+			b.diags.errorf(p.SumRange, "Wrong digest", "The SHA-256 of %s is %x. If this is the module that you mean, write it here.", p.Path, sum)
+			return
+		}
+	}
+	made, err := b.d.Host.Plugin(b.ctx, host.Spec{
+		Name: p.Name, Wasm: wasm, Filter: p.Filter, Concurrency: p.Concurrency,
+		Memory: p.Limits.Memory, CPU: p.Limits.CPU, Deadline: p.Limits.Deadline, StartCPU: p.Limits.StartCPU,
+		Instances: p.Limits.Instances, HeadersRead: p.HeadersRead, HeadersWrite: p.HeadersWrite, Env: p.Env,
+	})
+	if err != nil {
+		summary := "Plugin does not start"
+		var module *host.ModuleError
+		if errors.As(err, &module) {
+			summary = "Invalid module"
+		}
+		b.diags.errorf(p.SourceRange, summary, "The plugin %q can't be used: %s.", p.Name, err)
+		return
+	}
+	b.plugins[p.Name] = made
+	b.onClose(made.Close)
+}
+
+// maxModule bounds a WebAssembly module.
+const maxModule = 256 << 20
+
+func readModule(path string) ([]byte, error) {
+	st, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !st.Mode().IsRegular():
+		return nil, errors.New("it is not a regular file")
+	case st.Size() > maxModule:
+		return nil, fmt.Errorf("it is larger than %d MiB", maxModule>>20)
+	}
+	return os.ReadFile(path)
+}
+
+// builtin returns the plugin of a built-in filter. All of them are one module.
+func (b *builder) builtin(f *Filter) *host.Plugin {
+	if p, ok := b.builtins[f.Label]; ok {
+		return p
+	}
+	b.builtins[f.Label] = nil
+	wasm, ok := builtin.Module()
+	if !ok {
+		b.diags.errorf(f.LabelRange, "Built-in filter missing", "This binary was built without the built-in filters, so %q can't be used. make build makes one that has them.", f.Label)
+		return nil
+	}
+	p, err := b.d.Host.Plugin(b.ctx, host.Spec{Name: f.Label, Wasm: wasm, Filter: f.Label, HeadersRead: []string{"*"}, HeadersWrite: []string{"*"}})
+	if err != nil {
+		b.diags.errorf(f.LabelRange, "Built-in filter does not start", "The filter %q can't be used: %s.", f.Label, err)
+		return nil
+	}
+	b.builtins[f.Label] = p
+	b.onClose(p.Close)
+	return p
+}
+
+// decisions counts the decisions of one policy.
+type decisions struct{ m *telemetry.Policy }
+
+func (d decisions) Decision(_, result string, took time.Duration) { d.m.Decision(result, took) }
+
+func (b *builder) policy(p *Policy) {
+	log, err := b.decisionLog(p)
+	if err != nil {
+		b.diags.errorf(p.Range, "Unusable decision log", "%s can't be written: %s.", p.DecisionLog, reason(err))
+		return
+	}
+	o := policies.Options{Log: b.d.Log}
+	if b.d.Metrics != nil {
+		o.Decisions = decisions{b.d.Metrics.Policy(p.Name)}
+	}
+	made, err := policies.Compile(b.ctx, policies.Spec{
+		Name: p.Name, Files: p.Rego, Data: p.Data, Decide: p.Decide, Deadline: p.Deadline, Allow: p.Allow, DecisionLog: log,
+	}, o)
+	if err != nil {
+		for _, e := range joined(err) {
+			b.policyError(p, e)
+		}
+		return
+	}
+	b.policies[p.Name] = made
+	b.onClose(made.Close)
+}
+
+// policyError reports one problem. One in a Rego file is shown there, as the
+// file and line that its author looks for.
+func (b *builder) policyError(p *Policy, err error) {
+	var e *policies.Error
+	if !errors.As(err, &e) || e.File == "" {
+		rng := p.DecideRange
+		b.diags.errorf(rng, "Invalid policy", "The policy %q can't be used: %s.", p.Name, err)
+		return
+	}
+	if e.Row == 0 {
+		b.diags.errorf(p.RegoRange, "Invalid policy", "The policy %q can't be used: %s.", p.Name, err)
+		return
+	}
+	if src, err := readFile(e.File); err == nil {
+		b.diags.file(e.File, src)
+	}
+	at := lineRange(b.diags.files[e.File], e.File, e.Row, e.Col)
+	b.diags.twice(at, p.RegoRange, "Invalid policy", "The policy %q can't be used: %s.", p.Name, e.Message)
+}
+
+// joined returns the errors that were joined into err.
+func joined(err error) []error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		return j.Unwrap()
+	}
+	return []error{err}
+}
+
+func (b *builder) decisionLog(p *Policy) (io.Writer, error) {
+	switch p.DecisionLog {
+	case "":
+		return nil, nil
+	case "stdout":
+		return b.d.Stdout, nil
+	case "stderr":
+		return b.d.Stderr, nil
+	}
+	f, err := os.OpenFile(p.DecisionLog, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	b.onClose(func() { _ = f.Close() })
+	return f, nil
+}
+
+func (b *builder) cluster(u *Upstream) {
+	c := upstream.Config{
+		Name: u.Name, Balance: u.Balance, ConnectTimeout: u.ConnectTimeout, Timeout: u.Timeout,
+		IdleTimeout: u.IdleTimeout, MaxIdle: u.MaxIdle,
+	}
+	for _, e := range u.Endpoints {
+		c.Endpoints = append(c.Endpoints, upstream.EndpointConfig{Address: e.Address, Weight: e.Weight, Labels: e.Labels})
+	}
+	made := b.d.Upstreams.Cluster(c)
+	b.clusters[u.Name] = made
+	b.onClose(made.Close)
+}
+
+func (b *builder) listeners() {
+	g := &b.c.Gateway
+	for _, l := range b.c.Listeners {
+		b.gen.Listeners = append(b.gen.Listeners, listen.Spec{
+			Name: l.Name, Address: l.Address, HTTP1: l.HTTP1, H2C: l.H2C,
+			Limits:   http1.Limits{MaxHeaderBytes: int(g.Limits.MaxHeaderBytes), MaxHeaders: g.Limits.MaxHeaders},
+			Timeouts: http1.Timeouts{Header: l.Timeouts.Header, Idle: l.Timeouts.Idle, StreamIdle: l.Timeouts.StreamIdle},
+		})
+	}
+}
+
+func (b *builder) table() {
+	g := &b.c.Gateway
+	t := &proxy.Table{Router: b.c.table, Settings: proxy.Settings{
+		TrustedProxies: g.TrustedProxies, RequestID: g.RequestID, MaxBody: g.Limits.MaxBody, MaxRequests: g.Limits.MaxRequests,
+		DebugHeader: g.DebugHeader, Memory: exchange.NewBudget(g.BodyMemory),
+	}}
+	b.gen.Table = t
+	if a := g.AccessLog; a != nil {
+		log, err := telemetry.OpenAccessLog(a.Path, a.Format, b.d.Stdout, b.d.Stderr)
+		if err != nil {
+			b.diags.errorf(a.Range, "Unusable access log", "%s can't be written: %s.", a.Path, reason(err))
+		} else {
+			t.AccessLog = log
+			b.onClose(func() { _ = log.Close() })
+		}
+	}
+	for _, r := range b.c.Routes {
+		t.Routes = append(t.Routes, b.route(r))
+	}
+}
+
+func (b *builder) route(r *Route) *proxy.Route {
+	out := &proxy.Route{
+		Name: r.Name, Timeout: r.Timeout, Buffer: r.Buffer, Chain: b.chain(r),
+		RequestHeaders: headerEdits(r.RequestHeaders), ResponseHeaders: headerEdits(r.ResponseHeaders),
+	}
+	if b.d.Metrics != nil {
+		out.Metrics = b.d.Metrics.Route(r.Name)
+	}
+	switch r.MaxBody {
+	case -1: // the gateway's
+	case 0:
+		out.MaxBody = math.MaxInt64
+	default:
+		out.MaxBody = r.MaxBody
+	}
+	for _, t := range r.Split {
+		out.Split = append(out.Split, proxy.Target{Cluster: b.clusters[t.Upstream.ID], Weight: t.Weight})
+	}
+	if d := r.Redirect; d != nil {
+		out.Redirect = &proxy.Redirect{URL: d.URL.Eval, Status: d.Status}
+	}
+	if d := r.Respond; d != nil {
+		out.Respond = &proxy.Respond{Status: d.Status, Body: d.Body.eval(), Headers: headerEdits(d.Headers)}
+		if out.Respond.Body == nil {
+			out.Respond.Body = constant(exchange.Text("")).eval
+		}
+	}
+	if w := r.Rewrite; w != nil {
+		out.Rewrite = &proxy.Rewrite{Path: w.Path.eval(), Host: w.Host.eval()}
+		for _, q := range w.Query {
+			out.Rewrite.Query = append(out.Rewrite.Query, proxy.QueryEdit{Name: q.Name, Value: q.Value.Eval})
+		}
+	}
+	if lateBody(r.ResponseHeaders) {
+		out.RequestHeaders = append(out.RequestHeaders, readBodyEdit(r.Buffer))
+	}
+	return out
+}
+
+// lateBody reports whether the body is looked at after it was forwarded.
+func lateBody(edits []HeaderEdit) bool {
+	return slices.ContainsFunc(edits, func(e HeaderEdit) bool { return e.Value != nil && e.Value.Body })
+}
+
+// readBodyEdit is an edit that changes nothing, and reads the body ahead while
+// it is still there, for the expressions that want it later.
+func readBodyEdit(buffer int64) proxy.HeaderEdit {
+	return proxy.HeaderEdit{Op: proxy.Add, Name: "x-headgate", Value: func(x *exchange.Exchange) (exchange.Value, error) {
+		return exchange.Value{}, x.ReadAhead(&x.Request.Message, buffer)
+	}}
+}
+
+// eval is e's closure, nil without an expression.
+func (e *Expr) eval() exchange.Expr {
+	if e == nil {
+		return nil
+	}
+	return e.Eval
+}
+
+func headerEdits(list []HeaderEdit) []proxy.HeaderEdit {
+	var out []proxy.HeaderEdit
+	for _, e := range list {
+		op := map[string]proxy.EditOp{"set": proxy.Set, "add": proxy.Add, "remove": proxy.Remove}[e.Op]
+		out = append(out, proxy.HeaderEdit{Op: op, Name: e.Name, Value: e.Value.eval()})
+	}
+	return out
+}
+
+func (b *builder) chain(r *Route) *proxy.Chain {
+	list := b.c.filters(r)
+	if len(list) > proxy.MaxSteps {
+		b.diags.errorf(r.Range, "Too many filters", "Route %q has %d filters, those of its chains included; at most %d run.", r.Name, len(list), proxy.MaxSteps)
+		return nil
+	}
+	var steps []proxy.Step
+	for _, f := range list {
+		made := b.filter(f)
+		if made == nil {
+			continue
+		}
+		s := proxy.Step{Name: f.Name, Filter: made, Shadow: f.Shadow, AllowOnError: b.allowOnError(f)}
+		if f.When != nil {
+			s.When = f.When.Eval
+			if f.When.Body {
+				s.When = f.whenFor(r.Buffer)
+			}
+		}
+		if b.d.Metrics != nil {
+			s.Metrics = b.d.Metrics.Filter(r.Name, f.Name)
+		}
+		steps = append(steps, s)
+	}
+	return proxy.NewChain(steps)
+}
+
+// allowOnError is what the filter says, or else its plugin or policy.
+func (b *builder) allowOnError(f *Filter) bool {
+	if f.OnError != "" {
+		return f.OnError == "allow"
+	}
+	switch f.Kind {
+	case PluginFilter:
+		for _, p := range b.c.Plugins {
+			if p.Name == f.Label {
+				return p.AllowOnError
+			}
+		}
+	case PolicyFilter:
+		for _, p := range b.c.Policies {
+			if p.Name == f.Policy.ID {
+				return p.AllowOnError
+			}
+		}
+	}
+	return false
+}
+
+// filter makes one filter, nil if it can't: its plugin or policy was reported,
+// or its own configuration is now.
+func (b *builder) filter(f *Filter) exchange.Filter {
+	if f.Kind == PolicyFilter {
+		p := b.policies[f.Policy.ID]
+		if p == nil {
+			return nil
+		}
+		return p.Filter(f.Context)
+	}
+	p := b.plugins[f.Label]
+	if f.Kind == BuiltinFilter {
+		p = b.builtin(f)
+	}
+	if p == nil {
+		return nil
+	}
+	made, err := p.Filter(b.ctx, f.Config)
+	if err != nil {
+		b.diags.errorf(f.Range, "Invalid filter configuration", "The filter %q refuses its configuration: %s.", f.Label, err)
+		return nil
+	}
+	return made
+}
+
+// lineRange is the range from a row and column of src to the end of the word.
+func lineRange(src []byte, name string, row, col int) hcl.Range {
+	at, line := 0, 1
+	for at < len(src) && line < row {
+		if src[at] == '\n' {
+			line++
+		}
+		at++
+	}
+	start := hcl.Pos{Line: row, Column: max(col, 1), Byte: min(at+max(col, 1)-1, len(src))}
+	end := start
+	for end.Byte < len(src) && src[end.Byte] > ' ' {
+		end.Byte++
+		end.Column++
+	}
+	return hcl.Range{Filename: name, Start: start, End: end}
+}
