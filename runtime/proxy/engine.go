@@ -182,9 +182,6 @@ func (f *flow) match() error {
 	}
 	for {
 		res := f.t.Router.Lookup(x)
-		if x.Failure != nil { // a condition could not read the body
-			return f.bodyError(x.Failure)
-		}
 		if res.Route < 0 {
 			return noRoute(res.Allow)
 		}

@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/headgate/headgate/runtime/admin"
+	"github.com/headgate/headgate/runtime/config"
+)
+
+// prepareAdmin binds the admin API of cfg if the running one does not serve it
+// already. A nil server with no error means that it is off.
+func (g *Gateway) prepareAdmin(cfg *config.Config) (*admin.Server, error) {
+	a := cfg.Gateway.Admin
+	if a.Address == "off" {
+		return nil, nil
+	}
+	o := admin.Options{Address: a.Address, Token: a.Token, Gatherer: g.registry, Source: g, Log: g.log}
+	if g.admin != nil && g.admin.Serves(o) {
+		return g.admin, nil
+	}
+	s := admin.New(o)
+	if err := s.Start(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// swapAdmin makes next the admin API and closes the one before it.
+func (g *Gateway) swapAdmin(next *admin.Server, token string) {
+	old := g.admin
+	g.admin = next
+	if next != nil {
+		next.SetToken(token)
+	}
+	if old != nil && old != next {
+		old.Close()
+	}
+}
+
+// Ready implements admin.Source.
+func (g *Gateway) Ready() error {
+	if g.stopping.Load() {
+		return errors.New("stopping")
+	}
+	return nil
+}
+
+// Status implements admin.Source.
+func (g *Gateway) Status() admin.Status { return *g.status.Load() }
+
+// What the admin API shows holds names, addresses and numbers: neither filter
+// configurations nor values of variables, which may be secrets.
+
+type routeInfo struct {
+	Name      string   `json:"name"`
+	Listeners []string `json:"listeners,omitempty"`
+	Hosts     []string `json:"hosts,omitempty"`
+	Path      string   `json:"path,omitempty"`
+	Methods   []string `json:"methods,omitempty"`
+	Filters   []string `json:"filters,omitempty"`
+	Action    string   `json:"action"`
+	At        string   `json:"at"`
+}
+
+// Routes implements admin.Source: the routes in order of precedence.
+func (g *Gateway) Routes() any {
+	gen := g.inForce()
+	list := []routeInfo{}
+	if gen == nil {
+		return list
+	}
+	for _, i := range gen.Table.Router.Order() {
+		r, built := gen.Config.Routes[i], gen.Table.Routes[i]
+		info := routeInfo{Name: r.Name, Hosts: r.Hosts, Methods: r.Methods, At: fmt.Sprintf("%s:%d", r.Range.Filename, r.Range.Start.Line)}
+		for _, l := range r.Listeners {
+			info.Listeners = append(info.Listeners, l.ID)
+		}
+		switch {
+		case r.Path != "":
+			info.Path = r.Path
+		case r.PathPrefix != "":
+			info.Path = r.PathPrefix + "*"
+		case r.PathRegex != "":
+			info.Path = "~" + r.PathRegex
+		}
+		for _, s := range built.Chain.Steps() {
+			info.Filters = append(info.Filters, s.Name)
+		}
+		switch {
+		case built.Redirect != nil:
+			info.Action = "redirect"
+		case built.Respond != nil:
+			info.Action = "respond"
+		default:
+			info.Action = "forward"
+			for _, t := range built.Split {
+				info.Action += " " + t.Cluster.Name()
+			}
+		}
+		list = append(list, info)
+	}
+	return list
+}
+
+// Upstreams implements admin.Source.
+func (g *Gateway) Upstreams() any { return g.upstreams.Snapshot() }
+
+type pluginInfo struct {
+	Name     string `json:"name"`
+	Source   string `json:"source"`
+	SHA256   string `json:"sha256,omitempty"`
+	Memory   int64  `json:"memory_limit_bytes"`
+	CPU      string `json:"cpu_limit"`
+	Deadline string `json:"deadline"`
+}
+
+// Plugins implements admin.Source.
+func (g *Gateway) Plugins() any {
+	list := []pluginInfo{}
+	if gen := g.inForce(); gen != nil {
+		for _, p := range gen.Config.Plugins {
+			list = append(list, pluginInfo{p.Name, p.Path, p.SHA256, p.Limits.Memory, p.Limits.CPU.String(), p.Limits.Deadline.String()})
+		}
+	}
+	return list
+}
+
+type policyInfo struct {
+	Name   string   `json:"name"`
+	Decide string   `json:"decide"`
+	Rego   []string `json:"rego"`
+}
+
+// Policies implements admin.Source.
+func (g *Gateway) Policies() any {
+	list := []policyInfo{}
+	if gen := g.inForce(); gen != nil {
+		for _, p := range gen.Config.Policies {
+			list = append(list, policyInfo{p.Name, p.Decide, p.Rego})
+		}
+	}
+	return list
+}
+
+// Config implements admin.Source.
+func (g *Gateway) Config() any {
+	type listenerInfo struct {
+		Name    string `json:"name"`
+		Address string `json:"address"`
+	}
+	listeners := []listenerInfo{}
+	if gen := g.inForce(); gen != nil {
+		for _, l := range gen.Config.Listeners {
+			listeners = append(listeners, listenerInfo{l.Name, l.Address})
+		}
+	}
+	return map[string]any{
+		"listeners": listeners, "routes": g.Routes(), "upstreams": g.Upstreams(), "plugins": g.Plugins(), "policies": g.Policies(),
+	}
+}
+
+// inForce returns the generation that is served, nil before the first.
+func (g *Gateway) inForce() *generation { return g.serving.Load() }

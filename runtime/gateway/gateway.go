@@ -1,0 +1,211 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/headgate/headgate/host"
+	"github.com/headgate/headgate/runtime/admin"
+	"github.com/headgate/headgate/runtime/config"
+	"github.com/headgate/headgate/runtime/listen"
+	"github.com/headgate/headgate/runtime/proxy"
+	"github.com/headgate/headgate/runtime/telemetry"
+	"github.com/headgate/headgate/runtime/upstream"
+)
+
+// Options say where a gateway finds its configuration and where it speaks.
+type Options struct {
+	Source config.Source
+	// CacheDir keeps compiled plugins between runs; "" keeps them in memory.
+	CacheDir string
+	// Stdout takes the access log, Stderr the log; both required.
+	Stdout, Stderr io.Writer
+}
+
+// Gateway is a running gateway.
+type Gateway struct {
+	opts      Options
+	log       *slog.Logger
+	output    *telemetry.Output // where log writes; follows the configuration
+	registry  *prometheus.Registry
+	metrics   *telemetry.Metrics
+	upstreams *upstream.Registry
+	host      *host.Host
+	engine    *proxy.Engine
+	listeners *listen.Set
+
+	reloading sync.Mutex // held while a generation is replaced; guards what follows
+	admin     *admin.Server
+	watch     []string
+	retired   sync.WaitGroup // generations whose exchanges have not ended
+	number    int
+
+	serving  atomic.Pointer[generation] // changed only while reloading is held
+	status   atomic.Pointer[admin.Status]
+	stopping atomic.Bool
+}
+
+// Start loads the configuration and serves it. A configuration with errors is a
+// *config.Diagnostics; any other error is a failure to run, such as a port in
+// use. After an error nothing is left behind. Shutdown ends a started gateway.
+func Start(ctx context.Context, o Options) (*Gateway, error) {
+	cfg, diags := config.Load(o.Source)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	g, err := assemble(ctx, cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.load(ctx, cfg); err != nil {
+		g.dispose(ctx)
+		return nil, err
+	}
+	return g, nil
+}
+
+// assemble makes the parts that outlive every generation; dispose ends them.
+func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, error) {
+	g := &Gateway{opts: o, registry: prometheus.NewRegistry(), output: telemetry.NewOutput(o.Stderr)}
+	g.log = slog.New(g.output)
+	g.metrics = telemetry.New(g.registry)
+	g.status.Store(&admin.Status{State: "starting"})
+	var err error
+	g.host, err = host.New(ctx, host.Options{
+		CacheDir: o.CacheDir, MemoryCeiling: cfg.Gateway.PluginMemory, Log: g.log, Traps: g.metrics, Gauge: g.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.upstreams = upstream.NewRegistry(g.metrics)
+	g.engine = proxy.NewEngine(emptyTable(), g.metrics, g.log)
+	g.listeners = listen.New(g.engine, g.log)
+	return g, nil
+}
+
+func (g *Gateway) dispose(ctx context.Context) error {
+	g.upstreams.Close()
+	return g.host.Close(context.WithoutCancel(ctx))
+}
+
+// Reload reads the configuration again and puts it in force. After an error the
+// running one goes on, and Status tells the error.
+func (g *Gateway) Reload(ctx context.Context) error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	if g.stopping.Load() {
+		return errors.New("the gateway is stopping")
+	}
+	start := time.Now()
+	cfg, diags := config.Load(g.opts.Source)
+	err := error(diags)
+	if !diags.HasErrors() {
+		err = g.load(ctx, cfg)
+	}
+	if err != nil {
+		g.refused(err)
+		return err
+	}
+	g.log.Info("configuration reloaded", "generation", g.number, "took", time.Since(start).Round(time.Millisecond).String())
+	return nil
+}
+
+// load builds cfg beside the running generation, binds what is new, and swaps.
+// Everything that can fail comes before the first thing that can be seen.
+func (g *Gateway) load(ctx context.Context, cfg *config.Config) (err error) {
+	next, err := g.build(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			next.close()
+		}
+	}()
+	sockets, err := g.listeners.Prepare(next.Listeners)
+	if err != nil {
+		return err
+	}
+	nextAdmin, err := g.prepareAdmin(cfg)
+	if err != nil {
+		sockets.Abort()
+		return err
+	}
+
+	// Nothing below can fail.
+	g.output.Configure(cfg.Gateway.Log.Level, cfg.Gateway.Log.Format)
+	g.listeners.SetMaxConnections(cfg.Gateway.Limits.MaxConnections)
+	g.engine.Swap(next.Table)
+	sockets.Commit()
+	g.swapAdmin(nextAdmin, cfg.Gateway.Admin.Token)
+	old := g.serving.Swap(next)
+	g.watch = cfg.Watch()
+	g.number++
+	if old != nil {
+		g.retire(old)
+	}
+	g.metrics.Retain(next.names())
+	now := time.Now()
+	g.metrics.Reload(true, now)
+	g.status.Store(&admin.Status{State: "ok", Generation: g.number, LoadedAt: now, LastAttempt: now})
+	return nil
+}
+
+// refused records that a configuration was not taken.
+func (g *Gateway) refused(err error) {
+	now := time.Now()
+	g.metrics.Reload(false, now)
+	s := *g.status.Load()
+	s.State, s.LastAttempt, s.LastError = "refused", now, err.Error()
+	g.status.Store(&s)
+	g.output.Block(slog.LevelError, "configuration refused; the running one goes on", "diagnostics", s.LastError)
+}
+
+// Addrs returns the addresses of the listeners by name, and of the admin API as
+// "admin" if it is on.
+func (g *Gateway) Addrs() map[string]net.Addr {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	addrs := g.listeners.Addrs()
+	if g.admin != nil {
+		addrs["admin"] = g.admin.Addr()
+	}
+	return addrs
+}
+
+// Shutdown stops the gateway: it fails readiness for shutdown.delay, stops
+// accepting, lets exchanges finish for shutdown.drain at the most, and gives
+// everything back. ctx cuts both short.
+func (g *Gateway) Shutdown(ctx context.Context) error {
+	g.stopping.Store(true)
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	settings := g.serving.Load().Config.Gateway.Shutdown
+	g.log.Info("stopping", "delay", settings.Delay.String(), "drain", settings.Drain.String())
+	select {
+	case <-time.After(settings.Delay):
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(ctx, settings.Drain)
+	defer cancel()
+	err := g.listeners.Shutdown(drain)
+	g.engine.Swap(emptyTable())
+	g.retire(g.serving.Load())
+	g.retired.Wait()
+	err = errors.Join(err, g.dispose(ctx))
+	g.swapAdmin(nil, "")
+	g.log.Info("stopped")
+	if err != nil {
+		return fmt.Errorf("stopping: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package gateway
+
+import (
+	"context"
+	"hash/fnv"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// The time between a change and the reload: quiet is how long nothing must
+// happen, so that an editor's or a deployment's burst is one reload; patience
+// bounds the wait when changes never stop.
+const (
+	quiet    = 100 * time.Millisecond
+	patience = 500 * time.Millisecond
+)
+
+// watcher tells when any of a set of files and directories changed.
+type watcher struct {
+	fs    *fsnotify.Watcher
+	paths []string
+	seen  uint64
+}
+
+func newWatcher(paths []string) (*watcher, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	x := &watcher{fs: w}
+	x.set(paths)
+	return x, nil
+}
+
+// set replaces the watched paths. A file is watched through its directory, so
+// that a rename over it and a symlink swap are seen; a path that does not exist
+// yet is seen through its parent.
+func (w *watcher) set(paths []string) {
+	w.paths = paths
+	dirs := map[string]bool{}
+	for _, p := range paths {
+		dirs[filepath.Dir(p)] = true
+		walk(p, func(path string, d fs.FileInfo) {
+			if d.IsDir() {
+				dirs[path] = true
+			}
+		})
+	}
+	for _, d := range w.fs.WatchList() {
+		if !dirs[d] {
+			_ = w.fs.Remove(d)
+		}
+		delete(dirs, d)
+	}
+	for d := range dirs {
+		_ = w.fs.Add(d) // gone meanwhile: its parent reports that
+	}
+	w.seen = fingerprint(paths)
+}
+
+// run calls changed after each settled change until ctx ends. changed returns
+// the paths to watch from then on.
+func (w *watcher) run(ctx context.Context, changed func() []string) {
+	defer w.fs.Close()
+	timer := time.NewTimer(0)
+	<-timer.C
+	var first time.Time // of the burst; zero: none
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, ok := <-w.fs.Events:
+			if !ok {
+				return
+			}
+			now := time.Now()
+			if first.IsZero() {
+				first = now
+			}
+			timer.Reset(min(quiet, max(0, patience-now.Sub(first))))
+		case <-w.fs.Errors: // an overflow lost events: look for ourselves
+			timer.Reset(quiet)
+		case <-timer.C:
+			first = time.Time{}
+			// An editor's temporary file, or a read: nothing of ours changed.
+			if fingerprint(w.paths) == w.seen {
+				continue
+			}
+			// The fingerprint is taken again by set before the next event is
+			// looked at; a change during the reload differs from it.
+			before := fingerprint(w.paths)
+			w.set(changed())
+			if now := fingerprint(w.paths); now != before {
+				w.seen = before
+				timer.Reset(quiet)
+			}
+		}
+	}
+}
+
+// fingerprint condenses names, sizes, times and identities of all files below
+// paths.
+func fingerprint(paths []string) uint64 {
+	h := fnv.New64a()
+	for _, p := range paths {
+		walk(p, func(path string, d fs.FileInfo) {
+			if d.IsDir() {
+				return
+			}
+			var b []byte
+			b = append(b, path...)
+			b = append(b, 0)
+			b = d.ModTime().AppendFormat(b, time.RFC3339Nano)
+			for n := d.Size(); n > 0; n >>= 8 {
+				b = append(b, byte(n))
+			}
+			_, _ = h.Write(append(b, 0))
+		})
+	}
+	return h.Sum64()
+}
+
+// walk visits path and, if it is a directory, what is below it, following
+// symbolic links as the loader does and skipping hidden names.
+func walk(path string, visit func(path string, d fs.FileInfo)) { walkDepth(path, visit, 0) }
+
+// maxDepth ends loops of symbolic links.
+const maxDepth = 16
+
+func walkDepth(path string, visit func(string, fs.FileInfo), depth int) {
+	d, err := os.Stat(path)
+	if err != nil || depth > maxDepth {
+		return
+	}
+	visit(path, d)
+	if !d.IsDir() {
+		return
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if n := e.Name(); !strings.HasPrefix(n, ".") && !strings.HasPrefix(n, "_") && !strings.HasSuffix(n, "~") {
+			walkDepth(filepath.Join(path, n), visit, depth+1)
+		}
+	}
+}
