@@ -13,7 +13,6 @@ import (
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
-
 func goModule(t testing.TB) []byte {
 	t.Helper()
 	wasm, err := os.ReadFile(BuildGo(t, filepath.Join("..", "sdk", "go"), "./examples/tenant"))

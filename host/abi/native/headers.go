@@ -227,7 +227,7 @@ func (g *Guest) edit(function string, stack []uint64) (h *exchange.Head, name, v
 	if !exchange.ValidValue(v) {
 		fail(fmt.Sprintf("%s: the value of %q has a control character", function, n))
 	}
-	g.s.written += len(n) + len(v)
+	g.s.written += len(n) + len(v) + editCost
 	if g.s.written > maxEdits {
 		fail(function + ": too many bytes of header fields")
 	}

@@ -21,8 +21,12 @@ type Session struct {
 }
 
 // maxEdits bounds the bytes of header fields that a guest writes into one
-// exchange: they are the host's memory, not the guest's.
-const maxEdits = 256 << 10
+// exchange, each edit counting editCost more: they are the host's memory, and
+// some look-ups take time with the square of their number.
+const (
+	maxEdits = 256 << 10
+	editCost = 256
+)
 
 func (s *Session) start(features uint32) {
 	s.context, s.features, s.status, s.written = 0, features, 0, 0

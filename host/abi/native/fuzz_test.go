@@ -1,0 +1,158 @@
+package native
+
+import (
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+
+	"github.com/headgate/headgate/host/hosttest"
+	"github.com/headgate/headgate/runtime/exchange"
+)
+
+// free is a Limiter without limits.
+type free struct{ context.Context }
+
+func (free) Pause(func()) {}
+func (free) Resume()      {}
+
+type silent struct{}
+
+func (silent) Enabled(slog.Level) bool        { return true }
+func (silent) Log(slog.Level, string, string) {}
+
+// FuzzHostFunctions calls host functions with any arguments and any content of
+// memory, as a hostile guest can. They may end the call with a *callError and do
+// nothing else but their work: every other panic is a bug, and what they leave in
+// the exchange may be sent.
+func FuzzHostFunctions(f *testing.F) {
+	ctx := f.Context()
+	rt := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter())
+	f.Cleanup(func() { _ = rt.Close(context.Background()) })
+	var m hosttest.Module
+	m.Memory(1, 1)
+	mod, err := rt.Instantiate(ctx, m.Bytes())
+	if err != nil {
+		f.Fatal(err)
+	}
+	functions := append(handlerFunctions(), extraFunctions()...)
+	f.Add([]byte("x-a\x00value"), []byte{12, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0})
+	f.Add([]byte("/a/../b?c"), []byte{7, 0, 0, 0, 0, 9, 0, 0, 0})
+	f.Add([]byte("CONNECT"), []byte{5, 2, 0, 0, 0, 0, 7, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, memory, script []byte) {
+		g := NewGuest(free{ctx}, &Env{Read: NewNames([]string{"*"}), Write: NewNames([]string{"x-*", "content-length", "host"}), MaxBody: 1 << 10, Log: silent{}}, nil)
+		g.module, g.mem = mod, mod.Memory()
+		if len(memory) > 1<<16 {
+			memory = memory[:1<<16]
+		}
+		g.mem.Write(0, memory)
+		x := hosttest.Exchange("GET", "/a", "Host: example.com", "X-A: 1", "x-a: 2", "Content-Length: 3")
+		x.Request.SetBytes([]byte("abc"))
+		hosttest.Respond(x, 200, "response", "x-b: 1")
+		s := &Session{}
+		s.start(featuresOffered)
+		for len(script) > 1 {
+			fn := functions[int(script[0])%len(functions)]
+			g.phase, g.x, g.s = phase(script[1])%(phaseDone+1), x, s
+			if g.phase != phaseRequest && g.phase != phaseResponse {
+				g.x = nil
+			}
+			script = script[2:]
+			var stack [5]uint64
+			for i := range fn.params {
+				if len(script) < 4 {
+					return
+				}
+				stack[i] = uint64(binary.LittleEndian.Uint32(script))
+				script = script[4:]
+			}
+			protect(t, g, fn, stack[:])
+		}
+		s.finishRequest(x)
+		s.BeginResponse(x)
+		for _, h := range []*exchange.Head{&x.Request.Head, &x.Response.Head} {
+			for i := range h.Len() {
+				if _, n, v := h.At(i); !exchange.ValidName(n) || !exchange.ValidValue(v) {
+					t.Errorf("field %q: %q", n, v)
+				}
+			}
+		}
+		if v, _ := x.Request.Head.Get("host"); string(v) != "example.com" {
+			t.Errorf("host is %q", v)
+		}
+		if !exchange.ValidName(x.Request.Method) || x.Request.Method == "CONNECT" || x.Request.Method == "HEAD" {
+			t.Errorf("method %q", x.Request.Method)
+		}
+		if r := &x.Request; r.Path[0] != '/' || strings.ContainsAny(r.Path+r.RawQuery, " \r\n\x00#") {
+			t.Errorf("URI %q?%q", r.Path, r.RawQuery)
+		}
+	})
+}
+
+func protect(t *testing.T, g *Guest, fn function, stack []uint64) {
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(*callError); !ok {
+				t.Errorf("%s%v: %v", fn.name, stack, r)
+				panic(r)
+			}
+		}
+	}()
+	fn.call(g, stack)
+}
+
+func TestSplitURI(t *testing.T) {
+	for _, c := range []struct {
+		uri, path, query string
+		ok               bool
+	}{
+		{"/", "/", "", true},
+		{"/a/b/", "/a/b/", "", true},
+		{"/a?b=c?d", "/a", "b=c?d", true},
+		{"/%2F%5C%C3%A4", "/%2F%5C%C3%A4", "", true},
+		{"/a..b/.../c.", "/a..b/.../c.", "", true},
+		{"/?", "/", "", true},
+		{"", "", "", false},
+		{"a", "", "", false},
+		{"?a", "", "", false},
+		{"/a//b", "", "", false},
+		{"//", "", "", false},
+		{"/.", "", "", false},
+		{"/..", "", "", false},
+		{"/a/./b", "", "", false},
+		{"/%2e", "", "", false},
+		{"/%41", "", "", false},
+		{"/%00", "", "", false},
+		{"/%", "", "", false},
+		{"/%4", "", "", false},
+		{"/%zz", "", "", false},
+		{`/a\b`, "", "", false},
+		{"/ä", "", "", false},
+		{"/a b", "", "", false},
+		{"/a?b c", "", "", false},
+		{"/a#b", "", "", false},
+		{"/a?b#c", "", "", false},
+		{"/a\x7f", "", "", false},
+	} {
+		path, query, ok := splitURI([]byte(c.uri))
+		if string(path) != c.path || string(query) != c.query || ok != c.ok {
+			t.Errorf("%q: %q, %q, %v; want %q, %q, %v", c.uri, path, query, ok, c.path, c.query, c.ok)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	n := NewNames([]string{"X-One", "y-*"})
+	for name, want := range map[string]bool{"x-one": true, "x-one-more": false, "y-": true, "y-z": true, "y": false, "": false} {
+		if n.has([]byte(name)) != want {
+			t.Errorf("has(%q) is %v", name, !want)
+		}
+	}
+	var none Names
+	if none.has([]byte("x")) {
+		t.Error("the zero value has a name")
+	}
+}
