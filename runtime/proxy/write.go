@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"time"
 
 	"github.com/headgate/headgate/runtime/exchange"
 )
@@ -77,8 +78,9 @@ func (f *flow) write() error {
 	if r.Body == nil {
 		return front.End(&r.Trailer)
 	}
+	held := f.holdHead()
 	for {
-		if !r.Body.Ready() {
+		if !held && !r.Body.Ready() {
 			if err := front.Flush(); err != nil {
 				return err
 			}
@@ -86,12 +88,14 @@ func (f *flow) write() error {
 		p, err := r.Body.Next()
 		if err != nil && err != io.EOF {
 			if isTimeout(err) {
+				held = false
 				if err = f.wait(); err == nil {
 					continue
 				}
 			}
 			return err
 		}
+		held = false
 		if len(p) > 0 {
 			f.sent += int64(len(p))
 			f.try.moved = true
@@ -113,6 +117,23 @@ func (f *flow) write() error {
 		}
 	}
 }
+
+// headDelay is how long the head of a small response waits for its body, so
+// that both leave in one write: many servers send them in two.
+const headDelay = 2 * time.Millisecond
+
+// holdHead bounds the wait for the first bytes of a small body by headDelay and
+// reports whether it did. Streams, whose length is not known, are never held.
+func (f *flow) holdHead() bool {
+	r := &f.x.Response
+	if f.try.conn == nil || r.Length <= 0 || r.Length > smallBody || r.Body.Ready() {
+		return false
+	}
+	return f.try.conn.SetReadDeadline(time.Now().Add(headDelay)) == nil
+}
+
+// smallBody is what is worth waiting for, in bytes.
+const smallBody = 16 << 10
 
 // tunnel joins the two connections after a 101 and runs until both directions
 // ended. It holds its endpoint, and nothing of the configuration.
