@@ -1,74 +1,88 @@
 package http1
 
 import (
+	"errors"
 	"io"
-	"net"
+	"os"
 	"sync"
 
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
-// Buffers come in two sizes: heads and small messages, and streams.
+// Buffers come in three sizes: what is written in one piece, what is read of
+// heads and small messages, and streams.
 const (
-	smallBuffer = 8 << 10
-	largeBuffer = 64 << 10
+	outBuffer    = 4 << 10
+	headBuffer   = 16 << 10
+	streamBuffer = 64 << 10
 )
 
 // buffers are shared by all connections of a server or of a client's owner.
-type buffers struct{ small, large sync.Pool }
+type buffers struct{ out, head, stream sync.Pool }
 
 func (b *buffers) get(size int) []byte {
 	switch {
-	case size <= smallBuffer:
-		if p, ok := b.small.Get().(*[smallBuffer]byte); ok {
+	case size <= outBuffer:
+		if p, ok := b.out.Get().(*[outBuffer]byte); ok {
 			return p[:]
 		}
-		return make([]byte, smallBuffer)
-	case size <= largeBuffer:
-		if p, ok := b.large.Get().(*[largeBuffer]byte); ok {
+		return make([]byte, outBuffer)
+	case size <= headBuffer:
+		if p, ok := b.head.Get().(*[headBuffer]byte); ok {
 			return p[:]
 		}
-		return make([]byte, largeBuffer)
+		return make([]byte, headBuffer)
+	case size <= streamBuffer:
+		if p, ok := b.stream.Get().(*[streamBuffer]byte); ok {
+			return p[:]
+		}
+		return make([]byte, streamBuffer)
 	}
 	return make([]byte, size)
 }
 
 func (b *buffers) put(p []byte) {
-	switch len(p) {
-	case smallBuffer:
-		b.small.Put((*[smallBuffer]byte)(p))
-	case largeBuffer:
-		b.large.Put((*[largeBuffer]byte)(p))
+	switch cap(p) {
+	case outBuffer:
+		b.out.Put((*[outBuffer]byte)(p[:outBuffer]))
+	case headBuffer:
+		b.head.Put((*[headBuffer]byte)(p[:headBuffer]))
+	case streamBuffer:
+		b.stream.Put((*[streamBuffer]byte)(p[:streamBuffer]))
 	}
 }
+
+// source reads from a connection and minds its deadlines.
+type source interface{ read(p []byte) (int, error) }
 
 // reader reads messages from a connection. buf[r:w] is what was read and not
 // used. The bytes of the current head stay where they are until reset.
 type reader struct {
-	nc   net.Conn
+	src  source
 	pool *buffers
 	buf  []byte
 	head []byte // an earlier buf that the current head lies in
 	r, w int
 	base int  // body bytes may be overwritten from here on
+	seen int  // of a head that is not complete: looked at
 	full bool // the last read filled buf: a larger one saves system calls
 
 	body bodyReader
 }
 
 // reset ends the message: surplus bytes move to the front, and without any the
-// buffer is given back.
+// buffers are given back.
 func (b *reader) reset() {
-	if b.head != nil {
-		b.pool.put(b.head)
-		b.head = nil
-	}
 	if b.r == b.w {
 		b.release()
 		return
 	}
+	if b.head != nil {
+		b.pool.put(b.head)
+		b.head = nil
+	}
 	b.w = copy(b.buf, b.buf[b.r:b.w])
-	b.r, b.base = 0, 0
+	b.r, b.base, b.seen = 0, 0, 0
 }
 
 // release gives all buffers back.
@@ -79,59 +93,56 @@ func (b *reader) release() {
 	if b.head != nil {
 		b.pool.put(b.head)
 	}
-	b.buf, b.head, b.r, b.w, b.base, b.full = nil, nil, 0, 0, 0, false
+	b.buf, b.head, b.r, b.w, b.base, b.seen, b.full = nil, nil, 0, 0, 0, 0, false
 }
 
 // more reads at least one byte behind w while a head is incomplete; the head
 // starts at 0.
-func (b *reader) more(limit int) error {
+func (b *reader) more() error {
+	b.seen = b.w
 	if b.buf == nil {
-		b.buf = b.pool.get(smallBuffer)
+		b.buf = b.pool.get(headBuffer)
 	}
 	if b.w == len(b.buf) {
-		next := b.pool.get(min(max(2*len(b.buf), largeBuffer), limit+smallBuffer))
-		if len(next) <= len(b.buf) {
-			next = make([]byte, 2*len(b.buf))
-		}
-		copy(next, b.buf[:b.w])
+		next := b.pool.get(max(2*len(b.buf), streamBuffer))
+		copy(next, b.buf)
 		b.pool.put(b.buf)
 		b.buf = next
 	}
-	n, err := b.nc.Read(b.buf[b.w:])
-	b.w += n
-	if n > 0 {
-		return nil
-	}
-	if err == nil {
-		err = io.ErrNoProgress
-	}
-	return err
+	return b.read()
 }
 
 // fill reads body bytes when all read ones were used, or behind those that the
 // decoder needs again.
 func (b *reader) fill() error {
 	const least = 4 << 10 // a window smaller than this is not worth a system call
-	if keep := b.w - b.r; b.r > b.base {
-		copy(b.buf[b.base:], b.buf[b.r:b.w])
-		b.r, b.w = b.base, b.base+keep
+	if b.r > b.base {
+		b.w = b.base + copy(b.buf[b.base:], b.buf[b.r:b.w])
+		b.r = b.base
 	}
-	if len(b.buf)-b.w < least || b.full && len(b.buf) < largeBuffer {
-		next := b.pool.get(max(largeBuffer, b.w-b.r+least))
-		b.w = copy(next, b.buf[b.r:b.w])
-		b.r, b.base = 0, 0
+	if len(b.buf)-b.w < least || b.full && len(b.buf) < streamBuffer {
+		next := b.pool.get(max(streamBuffer, b.w-b.r+least))
+		n := copy(next, b.buf[b.r:b.w])
 		if b.head == nil {
 			b.head = b.buf // the head lies there
 		} else {
 			b.pool.put(b.buf)
 		}
-		b.buf = next
+		b.buf, b.r, b.w, b.base = next, 0, n, 0
 	}
-	n, err := b.nc.Read(b.buf[b.w:])
-	b.w += n
+	err := b.read()
 	b.full = b.w == len(b.buf)
-	if n > 0 {
-		return nil
+	return err
+}
+
+func (b *reader) read() error {
+	n, err := b.src.read(b.buf[b.w:])
+	b.w += n
+	switch {
+	case n > 0:
+		return nil // an error comes again
+	case err == nil:
+		return io.ErrNoProgress
 	}
 	return err
 }
@@ -151,11 +162,11 @@ const (
 type bodyReader struct {
 	in     *reader
 	kind   bodyKind
+	done   bool
 	left   int64
 	chunks dechunker
 	t      *exchange.Head
 	lim    Limits
-	done   bool
 	err    error
 }
 
@@ -169,15 +180,23 @@ func (b *bodyReader) Ready() bool {
 		return true
 	}
 	in := b.in
+	p := in.buf[in.r:in.w]
 	if b.kind != bodyChunked {
-		return in.w > in.r
+		return len(p) > 0
 	}
-	switch p := in.buf[in.r:in.w]; b.chunks.state {
+	d := &b.chunks
+	if d.state == chunkDataEnd {
+		if len(p) < 2 {
+			return false
+		}
+		p = p[2:]
+	}
+	switch d.state {
 	case chunkData:
 		return len(p) > 0
-	case chunkSize:
-		n, size, err := chunkLine(p)
-		return err != nil || n > 0 && (len(p) > n && size > 0 || size == 0 && len(p) >= n+2)
+	case chunkSize, chunkDataEnd:
+		n, size, _, err := chunkLine(p)
+		return err != nil || n > 0 && (len(p) > n && size > 0 || size == 0 && len(p) >= n+2 && p[n] == '\r')
 	}
 	return false
 }
@@ -227,11 +246,13 @@ func (b *bodyReader) take() ([]byte, error) {
 		b.done = b.left == 0
 		return p[:n], nil
 	case bodyChunked:
-		out, used, err := b.chunks.decode(p, b.t, b.lim)
+		data, used, err := b.chunks.decode(p, b.t, b.lim)
 		in.r += used
 		b.done = b.chunks.state == chunkDone
-		return p[:out], err
+		return data, err
 	}
 	in.r = in.w
 	return p, nil
 }
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

@@ -9,13 +9,15 @@ import (
 // Bounds of what chunked coding may add to a body.
 const (
 	maxChunkLine = 1 << 10  // a chunk size with its extensions
+	maxExcess    = 16 << 10 // extensions of all chunks beyond as many bytes of data
 	maxTrailer   = 16 << 10 // the trailer section
 )
 
 // dechunker decodes chunked coding (RFC 9112 section 7.1).
 type dechunker struct {
-	left  int64 // data bytes left in the current chunk
-	state chunkState
+	left   int64 // data bytes left in the current chunk
+	excess int64
+	state  chunkState
 }
 
 type chunkState uint8
@@ -28,66 +30,73 @@ const (
 	chunkDone
 )
 
-// decode moves the decoded data to the front of p. It consumed in bytes, of
-// which out are data; what follows in is needed again with more bytes behind it.
-// The trailer section goes to t.
-func (d *dechunker) decode(p []byte, t *exchange.Head, lim Limits) (out, in int, err error) {
+// decode decodes what p holds, in place: data is a part of p in which the data
+// of all chunks at hand is joined. It used bytes of p; the others are needed
+// again with more behind them. The trailer section goes to t.
+func (d *dechunker) decode(p []byte, t *exchange.Head, lim Limits) (data []byte, used int, err error) {
+	from, to := 0, 0 // of data
 	for {
 		switch d.state {
 		case chunkSize:
-			n, size, err := chunkLine(p[in:])
+			n, size, ext, err := chunkLine(p[used:])
 			if err != nil || n == 0 {
-				return out, in, err
+				return p[from:to], used, err
 			}
-			in += n
+			if d.excess = max(d.excess+int64(ext)-size, 0); d.excess > maxExcess {
+				return p[from:to], used, bad("there are too many chunk extensions")
+			}
+			used += n
 			d.left, d.state = size, chunkData
 			if size == 0 {
 				d.state = chunkTrailer
 			}
 		case chunkData:
-			n := int(min(d.left, int64(len(p)-in)))
+			n := int(min(d.left, int64(len(p)-used)))
 			if n == 0 {
-				return out, in, nil
+				return p[from:to], used, nil
 			}
-			copy(p[out:], p[in:in+n])
-			out, in, d.left = out+n, in+n, d.left-int64(n)
+			if from == to { // the first stays where it is
+				from, to = used, used
+			} else {
+				copy(p[to:], p[used:used+n])
+			}
+			to, used, d.left = to+n, used+n, d.left-int64(n)
 			if d.left > 0 {
-				return out, in, nil
+				return p[from:to], used, nil
 			}
 			d.state = chunkDataEnd
 		case chunkDataEnd:
-			if rest := p[in:]; len(rest) < 2 {
-				if len(rest) == 1 && rest[0] != '\r' {
-					return out, in, bad("a chunk does not end where it says")
-				}
-				return out, in, nil
-			} else if rest[0] != '\r' || rest[1] != '\n' {
-				return out, in, bad("a chunk does not end where it says")
+			rest := p[used:]
+			if len(rest) > 0 && rest[0] != '\r' || len(rest) > 1 && rest[1] != '\n' {
+				return p[from:to], used, bad("a chunk does not end where it says")
 			}
-			in += 2
+			if len(rest) < 2 {
+				return p[from:to], used, nil
+			}
+			used += 2
 			d.state = chunkSize
 		case chunkTrailer:
-			n, err := trailerSection(p[in:], t, lim)
+			n, err := trailerSection(p[used:], t, lim)
 			if err != nil || n == 0 {
-				return out, in, err
+				return p[from:to], used, err
 			}
-			in += n
+			used += n
 			d.state = chunkDone
 		case chunkDone:
-			return out, in, nil
+			return p[from:to], used, nil
 		}
 	}
 }
 
-// chunkLine parses a chunk size and skips its extensions. n is 0 if the line is
-// not complete.
-func chunkLine(p []byte) (n int, size int64, err error) {
-	eol := bytes.IndexByte(p, '\n')
-	if eol < 0 && len(p) < maxChunkLine {
-		return 0, 0, nil
-	}
-	if eol < 0 || eol > maxChunkLine {
-		return 0, 0, bad("a chunk line is too long")
+// chunkLine parses a chunk size and skips its extensions, of ext bytes. n is 0
+// if the line is not complete.
+func chunkLine(p []byte) (n int, size int64, ext int, err error) {
+	eol := bytes.IndexByte(p[:min(len(p), maxChunkLine)], '\n')
+	if eol < 0 {
+		if len(p) >= maxChunkLine {
+			return 0, 0, 0, bad("a chunk line is too long")
+		}
+		return 0, 0, 0, nil
 	}
 	digits := 0
 	for ; digits < eol; digits++ {
@@ -103,20 +112,23 @@ func chunkLine(p []byte) (n int, size int64, err error) {
 		if c == 0xff {
 			break
 		}
-		if digits >= 15 {
-			return 0, 0, bad("a chunk is too large")
+		if digits >= 15 { // what follows would not fit an int64
+			return 0, 0, 0, bad("a chunk is too large")
 		}
 		size = size<<4 | int64(c)
 	}
-	if digits == 0 || eol == 0 || p[eol-1] != '\r' {
-		return 0, 0, bad("a chunk size is not valid")
+	if digits == 0 || p[eol-1] != '\r' {
+		return 0, 0, 0, bad("a chunk size is not valid")
 	}
-	if ext := p[digits : eol-1]; len(ext) > 0 {
-		if after := bytes.TrimLeft(ext, " \t"); len(after) == 0 || after[0] != ';' || !all(ext, valueByte) {
-			return 0, 0, bad("a chunk extension is not valid")
+	if digits < eol-1 {
+		line := p[digits : eol-1]
+		after := bytes.TrimLeft(line, " \t")
+		if len(after) == 0 || after[0] != ';' || valueEnd(line, 0) != len(line) {
+			return 0, 0, 0, bad("a chunk extension is not valid")
 		}
+		ext = len(line)
 	}
-	return eol + 1, size, nil
+	return eol + 1, size, ext, nil
 }
 
 // trailerSection parses the fields after the last chunk up to the empty line.
@@ -126,40 +138,44 @@ func trailerSection(p []byte, t *exchange.Head, lim Limits) (n int, err error) {
 		return 2, nil
 	}
 	end := bytes.Index(p, headEnd)
+	if n = end + len(headEnd); n > maxTrailer || end < 0 && len(p) > maxTrailer {
+		return 0, &Error{431, "the trailer section is too large"}
+	}
 	if end < 0 {
-		if len(p) > maxTrailer {
-			return 0, &Error{431, "the trailer section is too large"}
-		}
 		if i := bytes.IndexByte(p, '\n'); i == 0 || i > 0 && p[i-1] != '\r' {
 			return 0, bad("a trailer line ends without CR")
 		}
 		return 0, nil
 	}
-	n = end + len(headEnd)
-	if n > maxTrailer {
-		return 0, &Error{431, "the trailer section is too large"}
-	}
-	raw := bytes.Clone(p[:n])
+	raw := bytes.Clone(p[:n]) // the buffer is used again before trailers are read
 	t.Reset(raw)
-	var ignored meta
-	if err := parseFields(t, raw, 0, lim, &ignored); err != nil {
+	var m meta
+	if err := parseFields(t, raw, 0, lim, &m); err != nil {
+		t.Reset(nil)
 		return 0, bad("the trailer section is not valid")
 	}
-	for i := 0; i < t.Len(); i++ {
-		if id, _, _ := t.At(i); id.HopByHop() || forbiddenTrailer(id) {
+	for i := t.Len() - 1; i >= 0; i-- {
+		if id, name, _ := t.At(i); forbiddenTrailer(id, name) {
 			t.DelAt(i)
-			i--
 		}
 	}
 	return n, nil
 }
 
-func forbiddenTrailer(id exchange.Name) bool {
-	switch id {
-	case exchange.NameHost, exchange.NameContentLength, exchange.NameContentType, exchange.NameAuthorization,
-		exchange.NameCookie, exchange.NameExpect, exchange.NameLocation, exchange.NameDate, exchange.NameForwarded,
-		exchange.NameXForwardedFor, exchange.NameXForwardedHost, exchange.NameXForwardedPort, exchange.NameXForwardedProto:
+// forbiddenTrailer tells the fields that have a meaning only before the
+// content: all that the gateway itself looks at, and those below. Whoever
+// merged one of them into a head would let the end of a message change what its
+// beginning was taken for.
+func forbiddenTrailer(id exchange.Name, name []byte) bool {
+	if id != exchange.NameOther {
 		return true
+	}
+	for _, s := range [...]string{"age", "cache-control", "content-encoding", "content-range", "expires", "if-match", "if-modified-since",
+		"if-none-match", "if-range", "if-unmodified-since", "max-forwards", "pragma", "range", "retry-after", "set-cookie", "vary", "warning",
+		"www-authenticate"} {
+		if exchange.EqualFold(name, s) {
+			return true
+		}
 	}
 	return false
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"syscall"
 	"time"
 
 	"github.com/headgate/headgate/runtime/exchange"
@@ -14,6 +13,12 @@ import (
 // response.
 var ErrNoAnswer = errors.New("the connection ended before an answer")
 
+var (
+	errRequestShort = errors.New("the request body is shorter than its Content-Length")
+	errRequestLong  = errors.New("the request body is longer than its Content-Length")
+	errInterim      = errors.New("the upstream sends interim responses without end")
+)
+
 // Buffers are the memory that the idle connections of many Clients share. The
 // zero value is ready to use.
 type Buffers struct{ buffers }
@@ -21,107 +26,98 @@ type Buffers struct{ buffers }
 // Client is one connection to an upstream. One goroutine uses it, or two: one
 // that writes the request and one that reads the response.
 type Client struct {
-	nc  net.Conn
-	raw syscall.RawConn
-	lim Limits
-	in  reader
+	nc     net.Conn
+	peeker peeker
+	lim    Limits
 
-	out       []byte
-	chunked   bool // the request body is
-	complete  bool // the request left whole
-	wrote     bool
-	keepAlive bool
-	read      bool // a byte of the current response came
-	upgraded  bool
+	// The writer's side.
+	out      output
+	framing  bodyKind
+	left     int64 // of a request body with a length
+	complete bool  // the request left whole
+	wrote    bool
 
-	peekFn func(fd uintptr)
-	stale  bool
+	// The reader's side.
+	in           reader
+	keepAlive    bool
+	answered     bool // a final head came
+	interim      int  // responses before it
+	readBy, want time.Time
 }
 
 // NewClient makes a client of a fresh connection, which it then owns.
 func NewClient(nc net.Conn, lim Limits, b *Buffers) *Client {
-	c := &Client{nc: nc, lim: lim.withDefaults(), keepAlive: true, complete: true}
-	c.in.nc, c.in.pool = nc, &b.buffers
+	c := &Client{nc: nc, lim: lim.withDefaults(), keepAlive: true, complete: true, answered: true}
+	c.in.src, c.in.pool, c.out.pool = c, &b.buffers, &b.buffers
 	c.in.body.done = true
-	if sc, ok := nc.(syscall.Conn); ok {
-		c.raw, _ = sc.SyscallConn()
-	}
-	c.peekFn = func(fd uintptr) {
-		var p [1]byte
-		n, _, err := syscall.Recvfrom(int(fd), p[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		c.stale = n >= 0 && err == nil || err != nil && err != syscall.EAGAIN && err != syscall.EINTR
-	}
+	c.out.begin(nc)
+	c.peeker.begin(rawConn(below(nc)))
 	return c
 }
 
 // WriteRequest sends the head of r and the first bytes of its body in one
-// write. last tells that no body and no trailers follow. An error of a field
-// that may not be sent leaves Wrote false.
+// write. last tells that no body and no trailers follow. An error of a head that
+// may not be sent leaves Wrote false.
 func (c *Client) WriteRequest(r *exchange.Request, first []byte, last bool) error {
-	c.wrote, c.complete, c.read = false, false, false
+	c.wrote, c.complete, c.answered, c.interim = false, false, false, 0
 	c.in.reset()
+	c.out.hold()
 	var err error
-	if c.out, err = AppendRequest(c.out[:0], r); err != nil {
+	if c.out.buf, err = AppendRequest(c.out.buf[:0], r); err != nil {
+		c.out.buf = c.out.buf[:0]
 		return err
 	}
-	c.chunked = r.Length == exchange.Unknown
+	c.framing, c.left = bodyLength, r.Length
+	if r.Length == exchange.Unknown {
+		c.framing = bodyChunked
+	}
 	return c.send(first, last)
 }
 
 // WriteBody sends bytes of the request body.
-func (c *Client) WriteBody(p []byte) error {
-	c.out = c.out[:0]
-	return c.send(p, false)
-}
+func (c *Client) WriteBody(p []byte) error { return c.send(p, false) }
 
 func (c *Client) send(p []byte, last bool) error {
-	if c.chunked {
-		if len(p) > 0 {
-			c.out = appendChunk(c.out, p)
-			p = nil
+	if c.framing == bodyLength {
+		if int64(len(p)) > c.left {
+			return errRequestLong
 		}
-		if last {
-			c.out = append(c.out, "0\r\n\r\n"...)
+		if c.left -= int64(len(p)); last && c.left > 0 {
+			return errRequestShort
 		}
 	}
-	if len(c.out) > 0 {
-		c.out = append(c.out, p...)
-		p = c.out
-	}
-	if len(p) == 0 {
-		c.complete = c.complete || last
-		return nil
-	}
-	n, err := c.nc.Write(p)
+	n, err := c.out.send(p, c.framing == bodyChunked, last)
 	c.wrote = c.wrote || n > 0
-	if err == nil && last {
-		c.complete = true
-	}
-	if cap(c.out) > largeBuffer {
-		c.out = nil
-	}
+	c.complete = err == nil && last
 	return err
 }
 
 // EndBody completes the request. trailer may be nil and is sent only with a
 // chunked body.
 func (c *Client) EndBody(trailer *exchange.Head) error {
-	if !c.chunked {
-		c.complete = true
+	if c.complete {
 		return nil
 	}
-	var err error
-	if c.out, err = appendTrailer(c.out[:0], trailer); err != nil {
-		return err
+	if c.framing == bodyLength && c.left > 0 {
+		return errRequestShort
 	}
-	if _, err = c.nc.Write(c.out); err == nil {
-		c.complete = true
+	if c.framing == bodyChunked {
+		c.out.hold()
+		var err error
+		if c.out.buf, err = appendTrailer(c.out.buf, trailer); err != nil {
+			return err
+		}
 	}
+	_, err := c.out.flush()
+	c.complete = err == nil
 	return err
 }
 
 // Wrote reports whether any byte of the current request reached the socket.
 func (c *Client) Wrote() bool { return c.wrote }
+
+// maxInterim bounds the interim responses before a final one.
+const maxInterim = 64
 
 // ReadResponse reads the head of a response to a request of the given method
 // into r and sets its body. A 1xx response other than 101 is returned as any
@@ -134,24 +130,23 @@ func (c *Client) ReadResponse(method string, r *exchange.Response) error {
 	}
 	for {
 		if in.w > 0 {
-			n, m, err := parseResponse(in.buf[:in.w], method, r, c.lim)
+			n, m, err := parseResponse(in.buf[:in.w], in.seen, method, r, c.lim)
 			if err != nil {
 				c.keepAlive = false
 				return err
 			}
 			if n > 0 {
 				in.r, in.base = n, n
-				c.begin(method, r, m)
-				return nil
+				return c.begin(method, r, m)
 			}
 		}
-		if err := in.more(c.lim.MaxHeaderBytes); err != nil {
+		if err := in.more(); err != nil {
 			if isTimeout(err) {
 				return err
 			}
 			c.keepAlive = false
 			switch {
-			case in.w == 0:
+			case in.w == 0 && c.interim == 0:
 				return errors.Join(ErrNoAnswer, err)
 			case err == io.EOF:
 				return io.ErrUnexpectedEOF
@@ -162,12 +157,13 @@ func (c *Client) ReadResponse(method string, r *exchange.Response) error {
 }
 
 // begin sets the body up.
-func (c *Client) begin(method string, r *exchange.Response, m meta) {
+func (c *Client) begin(method string, r *exchange.Response, m meta) error {
 	r.Body, r.Buffered, r.Whole = nil, nil, false
 	r.Trailer.Reset(nil)
-	if m.close {
+	if r.Close {
 		c.keepAlive = false
 	}
+	// From here on it is about the client's connection, which goes on.
 	r.Close = false
 	kind := bodyLength
 	switch {
@@ -176,44 +172,71 @@ func (c *Client) begin(method string, r *exchange.Response, m meta) {
 	case m.chunked:
 		kind = bodyChunked
 	case !m.hasLength:
-		kind, c.keepAlive = bodyClose, false
+		kind = bodyClose
 	}
 	b := &c.in.body
 	b.start(&c.in, kind, m.length, &r.Trailer, c.lim)
 	if !b.done {
 		r.Body = b
 	}
-	c.upgraded = r.Status == 101
+	if r.Status == 101 {
+		c.answered, c.keepAlive = true, false
+	} else if c.answered = r.Status >= 200; !c.answered {
+		if c.interim++; c.interim > maxInterim {
+			c.keepAlive = false
+			return errInterim
+		}
+	}
+	return nil
 }
 
-// SetReadDeadline bounds the reads from now on.
-func (c *Client) SetReadDeadline(t time.Time) error { return c.nc.SetReadDeadline(t) }
+// SetReadDeadline bounds the reads from now on. It belongs to the reader.
+func (c *Client) SetReadDeadline(t time.Time) error {
+	// Moving a deadline takes a lock in the runtime. One that is only a little
+	// early stays, and read moves it if it passes.
+	const early = 900 * time.Millisecond
+	c.want = t
+	if !c.readBy.IsZero() && !t.IsZero() && !c.readBy.After(t) && t.Sub(c.readBy) < early {
+		return nil
+	}
+	c.readBy = t
+	return c.nc.SetReadDeadline(t)
+}
+
+// read implements source.
+func (c *Client) read(p []byte) (int, error) {
+	for {
+		n, err := c.nc.Read(p)
+		if n > 0 || !isTimeout(err) || c.readBy.Equal(c.want) {
+			return n, err
+		}
+		c.readBy = c.want
+		if err := c.nc.SetReadDeadline(c.want); err != nil {
+			return 0, err
+		}
+	}
+}
 
 // SetWriteDeadline bounds the writes from now on.
 func (c *Client) SetWriteDeadline(t time.Time) error { return c.nc.SetWriteDeadline(t) }
 
 // Stale reports whether an idle connection can't be used: its peer closed it,
 // or sent what nobody asked for. It does not wait and costs a system call.
-func (c *Client) Stale() bool {
-	if c.raw == nil {
-		return false
-	}
-	c.stale = false
-	return c.raw.Control(c.peekFn) != nil || c.stale
-}
+func (c *Client) Stale() bool { return c.in.r != c.in.w || c.peeker.look() != lookQuiet }
 
 // Reusable reports whether the connection may carry another request: both
 // messages are complete, nothing is left over and the peer keeps it open.
 func (c *Client) Reusable() bool {
-	return c.keepAlive && c.complete && !c.upgraded && c.in.body.done && c.in.r == c.in.w && c.in.base > 0
+	return c.keepAlive && c.complete && c.answered && c.in.body.done && c.in.r == c.in.w
 }
 
-// Park gives the memory back that an idle connection does not need.
+// Park gives the memory back that an idle connection does not need. The head
+// and the body of the last response are not valid afterwards.
 func (c *Client) Park() {
-	c.in.release()
-	if cap(c.out) > smallBuffer {
-		c.out = nil
+	if c.in.r == c.in.w {
+		c.in.release()
 	}
+	c.out.release()
 }
 
 // Tunnel gives the connection away after a 101 response, with what was read
@@ -221,14 +244,14 @@ func (c *Client) Park() {
 func (c *Client) Tunnel() (nc net.Conn, read []byte) {
 	read = append([]byte(nil), c.in.buf[c.in.r:c.in.w]...)
 	_ = c.nc.SetDeadline(time.Time{})
-	nc, c.nc = c.nc, closed{c.nc}
+	nc, c.nc = c.nc, given{c.nc}
 	return nc, read
 }
 
-// closed stands in for a connection that was given away.
-type closed struct{ net.Conn }
+// given stands in for a connection that was given away.
+type given struct{ net.Conn }
 
-func (closed) Close() error { return nil }
+func (given) Close() error { return nil }
 
 // Close closes the connection. It is safe to call while another goroutine
 // reads or writes.

@@ -2,47 +2,11 @@ package http1
 
 import (
 	"errors"
-	"io"
 	"net"
-	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/headgate/headgate/runtime/exchange"
 )
-
-// serverConn is one connection of a server and the exchange.Front of its
-// current exchange.
-type serverConn struct {
-	s    *Server
-	nc   net.Conn
-	raw  syscall.RawConn // nil if there is no descriptor to look at
-	info *exchange.Conn
-	set  *settings
-	in   reader
-	x    exchange.Exchange
-	idle atomic.Bool
-
-	out     []byte // what WriteHead keeps back
-	state   writeState
-	framing bodyKind
-	left    int64 // of a body with a length
-	http10  bool
-	closing bool // this is the connection's last response
-	tunnel  bool
-
-	// A request body may be read by another goroutine than the one that writes.
-	mu       sync.Mutex // guards continued and headSent while expect is set
-	expect   bool
-	headSent bool
-	bodyDone atomic.Bool
-	stopped  atomic.Bool
-
-	readDeadline, writeDeadline time.Time
-	peekFn                      func(fd uintptr)
-	gone                        bool
-}
 
 type writeState uint8
 
@@ -50,183 +14,116 @@ const (
 	writeNothing writeState = iota
 	writeBody
 	writeDone
+	writeBroken
 )
 
 var (
-	errShort = errors.New("the response body is shorter than its Content-Length")
-	errLong  = errors.New("the response body is longer than its Content-Length")
-	errOrder = errors.New("the response is already complete")
-	errStop  = errors.New("the request body is no longer read")
+	errShort  = errors.New("the response body is shorter than its Content-Length")
+	errLong   = errors.New("the response body is longer than its Content-Length")
+	errOrder  = errors.New("the response is not at a point where this may be written")
+	errStatus = errors.New("the status can't be sent")
 )
 
-func (c *serverConn) begin(nc net.Conn, info *exchange.Conn) {
-	c.nc, c.info, c.in.nc = nc, info, nc
-	c.raw = nil
-	if sc, ok := nc.(syscall.Conn); ok {
-		c.raw, _ = sc.SyscallConn()
-	}
-	c.closing, c.tunnel = false, false
-	c.readDeadline, c.writeDeadline = time.Time{}, time.Time{}
-}
-
-func (c *serverConn) end() {
-	if !c.tunnel {
-		c.nc.Close()
-	}
-	c.in.release()
-	c.x.Reset(nil, nil, nil)
-	if cap(c.out) > smallBuffer {
-		c.out = nil
-	}
-	c.nc, c.raw, c.info, c.in.nc = nil, nil, nil, nil
-}
-
-// start prepares the response side and the body of the request just parsed.
-func (c *serverConn) start(m meta) {
-	r := &c.x.Request
-	c.out, c.state, c.left = c.out[:0], writeNothing, 0
-	c.http10 = r.Proto == exchange.HTTP10
-	if m.close || c.http10 && !m.keepAlive {
-		c.closing = true
-	}
-	c.expect, c.headSent = m.expect && !c.http10, false
-	c.stopped.Store(false)
-	kind := bodyLength
-	if m.chunked {
-		kind = bodyChunked
-	}
-	b := &c.in.body
-	b.start(&c.in, kind, m.length, &r.Trailer, c.set.lim)
-	c.bodyDone.Store(b.done)
-	if !b.done {
-		r.Body = c
-	}
-}
-
-// Next implements exchange.Body for the request.
-func (c *serverConn) Next() ([]byte, error) {
-	b := &c.in.body
-	if c.stopped.Load() {
-		return nil, errStop
-	}
-	if !b.Ready() {
-		if err := c.proceed(); err != nil {
-			return nil, err
-		}
-		_ = c.nc.SetReadDeadline(time.Now().Add(c.set.to.StreamIdle))
-		if c.stopped.Load() { // StopBody came in between
-			_ = c.nc.SetReadDeadline(past)
-		}
-		c.readDeadline = time.Time{}
-	}
-	p, err := b.Next()
-	if err == io.EOF {
-		c.bodyDone.Store(true)
-	}
-	return p, err
-}
-
-// Ready implements exchange.Body.
-func (c *serverConn) Ready() bool { return c.in.body.Ready() }
-
-// proceed sends 100 (Continue) to a client that waits for it, unless the
-// response has begun.
-func (c *serverConn) proceed() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.expect || c.headSent {
-		return nil
-	}
-	c.expect = false
-	_, err := c.nc.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
-	return err
-}
-
-// StopBody implements exchange.Front.
-func (c *serverConn) StopBody() {
-	c.stopped.Store(true)
-	_ = c.nc.SetReadDeadline(past)
-}
+var _ exchange.Front = (*serverConn)(nil)
 
 // Inform implements exchange.Front.
 func (c *serverConn) Inform(status int, h *exchange.Head) error {
-	if c.http10 || status < 100 || status > 199 || status == 101 {
+	if status < 100 || status > 199 || status == 101 || c.state != writeNothing {
+		return errStatus
+	}
+	if c.http10 { // RFC 9110 section 15.2
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if status == 100 {
-		if !c.expect {
+		if !c.expect { // nobody waits for it, or no more
 			return nil
 		}
 		c.expect = false
 	}
-	out, err := appendFields(append([]byte(nil), statusLines[status]...), h, false)
-	if err != nil {
-		return err
+	c.out.hold()
+	c.out.buf = append(c.out.buf, statusLines[status]...)
+	if h != nil {
+		var err error
+		if c.out.buf, _, err = appendFields(c.out.buf, h, false); err != nil {
+			c.out.buf = c.out.buf[:0]
+			return err
+		}
 	}
-	_, err = c.nc.Write(append(out, "\r\n"...))
-	return err
+	c.out.buf = append(c.out.buf, "\r\n"...)
+	c.armWrite(time.Now(), c.set.to.StreamIdle)
+	return c.sent(c.out.flush())
 }
 
 // WriteHead implements exchange.Front.
 func (c *serverConn) WriteHead() error {
+	if s := c.x.Response.Status; s < 200 || s >= len(statusLines) {
+		return errStatus
+	}
+	return c.writeHead()
+}
+
+func (c *serverConn) writeHead() error {
 	if c.state != writeNothing {
 		return errOrder
 	}
 	c.mu.Lock()
 	c.headSent = true
-	c.mu.Unlock()
-	r := &c.x.Response
-	if r.Status < 100 || r.Status > 599 {
-		return errors.New("the status is out of range")
-	}
-	c.out = append(c.out, statusLines[r.Status]...)
-	var err error
-	if c.out, err = appendFields(c.out, &r.Head, false); err != nil {
-		return err
-	}
-	if _, ok := r.Head.Known(exchange.NameDate); !ok {
-		c.out = append(c.out, c.s.clock.date(time.Now())...)
-	}
-	c.frame(r)
-	if r.Status == 101 {
-		c.out = append(append(append(c.out, "Connection: upgrade\r\nUpgrade: "...), r.Upgrade...), "\r\n"...)
-	} else if r.Close || !c.bodyDone.Load() || c.s.draining.Load() {
+	if c.expect && !c.bodyDone.Load() {
+		// Whether the client sends its content now can't be known.
 		c.closing = true
 	}
+	c.mu.Unlock()
+	r := &c.x.Response
+	c.out.hold()
+	buf, dated, err := appendFields(append(c.out.buf, statusLines[r.Status]...), &r.Head, false)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	c.armWrite(now, c.set.to.StreamIdle)
+	if !dated {
+		buf = append(buf, c.s.clock.date(now)...)
+	}
+	buf = c.frame(buf, r)
 	switch {
 	case r.Status == 101:
-	case c.closing:
-		c.out = append(c.out, "Connection: close\r\n"...)
+		if buf, err = appendUpgrade(buf, r.Upgrade); err != nil {
+			return err
+		}
+	case c.closing || r.Close || c.s.draining.Load():
+		c.closing = true
+		buf = append(buf, "Connection: close\r\n"...)
 	case c.http10:
-		c.out = append(c.out, "Connection: keep-alive\r\n"...)
+		buf = append(buf, "Connection: keep-alive\r\n"...)
 	}
-	c.out = append(c.out, "\r\n"...)
+	c.out.buf = append(buf, "\r\n"...)
 	c.state = writeBody
 	return nil
 }
 
 // frame says how the response body ends (RFC 9112 section 6).
-func (c *serverConn) frame(r *exchange.Response) {
+func (c *serverConn) frame(buf []byte, r *exchange.Response) []byte {
 	c.framing, c.left = bodyNone, 0
 	switch {
 	case r.Status < 200 || r.Status == 204:
 	case c.x.Request.Method == "HEAD" || r.Status == 304:
 		if r.Length > 0 || r.Length == 0 && r.Status != 304 {
-			c.out = appendLength(c.out, r.Length)
+			return appendLength(buf, r.Length)
 		}
-	case r.Body == nil:
-		c.out = appendLength(c.out, 0)
-	case r.Length >= 0:
-		c.out = appendLength(c.out, r.Length)
+	case r.Length > 0 || r.Length == 0 && r.Body != nil:
 		c.framing, c.left = bodyLength, r.Length
+		return appendLength(buf, r.Length)
+	case r.Body == nil:
+		return appendLength(buf, 0)
 	case c.http10:
 		c.framing, c.closing = bodyClose, true
 	default:
-		c.out = append(c.out, "Transfer-Encoding: chunked\r\n"...)
 		c.framing = bodyChunked
+		return append(buf, "Transfer-Encoding: chunked\r\n"...)
 	}
+	return buf
 }
 
 // Write implements exchange.Front.
@@ -238,187 +135,88 @@ func (c *serverConn) Write(p []byte, last bool) error {
 	case bodyNone:
 		p = nil
 	case bodyLength:
-		c.left -= int64(len(p))
-		if c.left < 0 {
+		if int64(len(p)) > c.left {
+			c.state = writeBroken
 			return errLong
 		}
-		if last && c.left > 0 {
+		if c.left -= int64(len(p)); last && c.left > 0 {
+			c.state = writeBroken
 			return errShort
 		}
-	case bodyChunked:
-		if len(p) > 0 {
-			c.out = appendChunk(c.out, p)
-			p = nil
-		}
-		if last {
-			c.out = append(c.out, "0\r\n\r\n"...)
-		}
+	}
+	if !c.out.pending() {
+		c.armWrite(time.Now(), c.set.to.StreamIdle)
+	}
+	if err := c.sent(c.out.send(p, c.framing == bodyChunked, last)); err != nil {
+		return err
 	}
 	if last {
 		c.state = writeDone
 	}
-	// One copy costs less than a second system call, and than writev for what
-	// commonly fits.
-	if len(c.out) > 0 {
-		c.out = append(c.out, p...)
-		p = c.out
-		c.out = c.out[:0]
-	}
-	return c.send(p)
+	return nil
 }
 
 // Flush implements exchange.Front.
-func (c *serverConn) Flush() error {
-	p := c.out
-	c.out = c.out[:0]
-	return c.send(p)
-}
+func (c *serverConn) Flush() error { return c.sent(c.out.flush()) }
 
 // End implements exchange.Front.
 func (c *serverConn) End(trailer *exchange.Head) error {
-	if c.state == writeDone {
+	switch {
+	case c.state == writeDone:
 		return nil
-	}
-	if c.state != writeBody {
+	case c.state != writeBody:
 		return errOrder
-	}
-	if c.framing == bodyLength && c.left > 0 {
+	case c.framing == bodyLength && c.left > 0:
+		c.state = writeBroken
 		return errShort
 	}
-	c.state = writeDone
 	if c.framing == bodyChunked {
+		c.out.hold()
 		var err error
-		if c.out, err = appendTrailer(c.out, trailer); err != nil {
+		if c.out.buf, err = appendTrailer(c.out.buf, trailer); err != nil {
+			c.state = writeBroken
 			return err
 		}
 	}
-	return c.Flush()
+	c.armWrite(time.Now(), c.set.to.StreamIdle)
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	c.state = writeDone
+	return nil
 }
 
-func (c *serverConn) send(p []byte) error {
-	if len(p) == 0 {
-		return nil
+// sent takes the result of a write. After an error the response can't be
+// completed any more.
+func (c *serverConn) sent(_ int64, err error) error {
+	if err != nil {
+		c.state = writeBroken
 	}
-	now := time.Now()
-	idle := c.set.to.StreamIdle
-	// Moving a deadline takes a lock in the runtime: an eighth early will do.
-	if c.writeDeadline.Sub(now) < idle-idle/8 {
-		c.writeDeadline = now.Add(idle)
-		if err := c.nc.SetWriteDeadline(c.writeDeadline); err != nil {
-			return err
-		}
-	}
-	_, err := c.nc.Write(p)
 	return err
 }
 
 // Reset implements exchange.Front.
 func (c *serverConn) Reset(exchange.ResetCode) {
-	c.closing, c.state = true, writeNothing
-	if t, ok := c.nc.(*net.TCPConn); ok {
-		_ = t.SetLinger(0) // a reset, so that a close-delimited body does not look complete
-	}
-	c.nc.Close()
+	c.state = writeBroken
+	c.cut()
 }
 
-// Gone implements exchange.Front.
+// Gone implements exchange.Front. A client that only ended its sending side
+// counts as gone: it looks the same until something is sent to it.
 func (c *serverConn) Gone() bool {
-	if c.raw == nil {
-		return false
+	if c.peeker.raw == nil {
+		c.peeker.begin(rawConn(below(c.nc)))
 	}
-	c.gone = false
-	if err := c.raw.Control(c.peekFn); err != nil {
-		return true
-	}
-	return c.gone
-}
-
-func (c *serverConn) peek(fd uintptr) {
-	var b [1]byte
-	n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	c.gone = n == 0 && err == nil || err != nil && err != syscall.EAGAIN && err != syscall.EINTR
+	return c.peeker.look() == lookEnded
 }
 
 // Tunnel implements exchange.Front.
 func (c *serverConn) Tunnel() (net.Conn, []byte, bool) {
-	if c.WriteHead() != nil || c.Flush() != nil {
+	if c.x.Response.Status != 101 || c.writeHead() != nil || c.Flush() != nil {
 		return nil, nil, false
 	}
 	c.state, c.closing, c.tunnel = writeDone, true, true
 	_ = c.nc.SetDeadline(time.Time{})
-	read := append([]byte(nil), c.in.buf[c.in.r:c.in.w]...)
-	c.in.release()
-	return c.nc, read, true
+	// The exchange still aliases the buffer.
+	return c.nc, append([]byte(nil), c.in.buf[c.in.r:c.in.w]...), true
 }
-
-// finish ends the exchange and reports whether the connection may carry
-// another.
-func (c *serverConn) finish() bool {
-	if c.tunnel {
-		return false
-	}
-	if c.state != writeDone || c.stopped.Load() {
-		if c.state == writeDone {
-			c.linger()
-		}
-		return false
-	}
-	for b := &c.in.body; !b.done; { // the rest may be at hand
-		if c.expect || !b.Ready() {
-			c.linger()
-			return false
-		}
-		if _, err := b.Next(); err != nil && err != io.EOF {
-			return false
-		}
-	}
-	if c.closing {
-		c.linger()
-		return false
-	}
-	return true
-}
-
-// linger closes in a way that lets the client read the response although it is
-// still sending: data that arrives at a closed socket would reset it (RFC 9112
-// section 9.6).
-func (c *serverConn) linger() {
-	t, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || c.in.body.done && c.in.r == c.in.w {
-		return
-	}
-	_ = t.CloseWrite()
-	_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
-	if c.in.buf == nil {
-		c.in.buf = c.in.pool.get(smallBuffer)
-	}
-	for total := 0; total < lingerBytes; {
-		n, err := c.nc.Read(c.in.buf)
-		if err != nil {
-			return
-		}
-		total += n
-	}
-}
-
-// The bounds of linger.
-const (
-	lingerTime  = time.Second
-	lingerBytes = 256 << 10
-)
-
-// idleDeadline bounds the wait for a request. A deadline that is nearly right
-// is left alone.
-func (c *serverConn) idleDeadline(idle time.Duration) {
-	now := time.Now()
-	if d := c.readDeadline.Sub(now); d > idle || d < idle-idle/8 {
-		c.deadline(now.Add(idle))
-	}
-}
-
-func (c *serverConn) deadline(t time.Time) {
-	c.readDeadline = t
-	_ = c.nc.SetReadDeadline(t)
-}
-
-var _ exchange.Front = (*serverConn)(nil)

@@ -2,6 +2,8 @@ package http1
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 
 	"github.com/headgate/headgate/runtime/exchange"
 )
@@ -47,13 +49,13 @@ func (l Limits) withDefaults() Limits {
 // meta is what a head says about its connection and framing.
 type meta struct {
 	close, keepAlive, upgrade bool // tokens of Connection
-	expect                    bool // Expect: 100-continue
-	chunked                   bool
-	hasLength                 bool
-	length                    int64
-	hosts                     int
-	upgradeTo                 string
 	named                     bool // Connection names other fields
+	chunked, unknownCoding    bool
+	hasLength                 bool
+	expect, unknownExpect     bool
+	length                    int64
+	hosts, upgrades           int
+	upgradeTo                 string
 }
 
 // The classes of bytes.
@@ -61,8 +63,10 @@ const (
 	tokenByte  = 1 << iota // tchar (RFC 9110 section 5.6.2)
 	valueByte              // may stand in a field value
 	targetByte             // may stand in a request target
+	hostByte               // may stand in a host with its port (RFC 3986 section 3.2)
 )
 
+// class tells the classes of each byte.
 var class = func() (t [256]uint8) {
 	for c := range 256 {
 		if exchange.ValidName([]byte{byte(c)}) {
@@ -75,18 +79,57 @@ var class = func() (t [256]uint8) {
 			t[c] |= targetByte
 		}
 	}
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]") {
+		t[c] |= hostByte
+	}
 	return t
 }()
 
-var (
-	headEnd = []byte("\r\n\r\n")
-)
+func all[T ~string | ~[]byte](p T, kind uint8) bool {
+	for i := range len(p) {
+		if class[p[i]]&kind == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func digit(c byte) bool { return '0' <= c && c <= '9' }
+
+// valueEnd returns the index of the first byte from i on that may not stand in
+// a field value, or len(b). It looks at eight bytes at a time: of a typical head
+// most bytes are values.
+func valueEnd(b []byte, i int) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for i+8 <= len(b) {
+		x := binary.LittleEndian.Uint64(b[i:])
+		del := x ^ 0x7f*ones
+		// The lowest bit set is exact; higher ones may come from its borrow.
+		hit := ((x-0x20*ones)&^x | (del-ones)&^del) & tops
+		if hit == 0 {
+			i += 8
+			continue
+		}
+		if i += bits.TrailingZeros64(hit) >> 3; b[i] != '\t' {
+			return i
+		}
+		i++
+	}
+	for i < len(b) && class[b[i]]&valueByte != 0 {
+		i++
+	}
+	return i
+}
+
+var headEnd = []byte("\r\n\r\n")
 
 // findEnd returns the length of the head at the start of buf including the
-// empty line, or 0 if more bytes are needed.
-func findEnd(buf []byte, lim Limits) (int, error) {
-	if i := bytes.Index(buf, headEnd); i >= 0 && i+4 <= lim.MaxHeaderBytes {
-		return i + 4, nil
+// empty line, or 0 if more bytes are needed. The first seen bytes of buf are
+// known to hold no end.
+func findEnd(buf []byte, seen int, lim Limits) (int, error) {
+	from := max(seen-len(headEnd)+1, 0)
+	if i := bytes.Index(buf[from:], headEnd); i >= 0 && from+i+len(headEnd) <= lim.MaxHeaderBytes {
+		return from + i + len(headEnd), nil
 	}
 	if len(buf) >= lim.MaxHeaderBytes {
 		if bytes.IndexByte(buf[:min(len(buf), lim.MaxTarget+64)], '\n') < 0 {
@@ -94,189 +137,70 @@ func findEnd(buf []byte, lim Limits) (int, error) {
 		}
 		return 0, &Error{431, "the message head is too large"}
 	}
-	// A line that ends in a bare LF would never complete: say so now.
-	for rest := buf; ; {
-		i := bytes.IndexByte(rest, '\n')
+	// What can't become a head is refused now, not when its time is over: a line
+	// that ends in a bare LF would never complete, and a TLS handshake neither.
+	if len(buf) > 0 && class[buf[0]]&tokenByte == 0 && buf[0] != '\r' {
+		return 0, bad("the message is not HTTP/1.1")
+	}
+	for at := from; ; {
+		i := bytes.IndexByte(buf[at:], '\n')
 		if i < 0 {
 			return 0, nil
 		}
-		if i == 0 || rest[i-1] != '\r' {
+		if at+i == 0 || buf[at+i-1] != '\r' {
 			return 0, bad("a line ends without CR")
 		}
-		rest = rest[i+1:]
+		at += i + 1
 	}
 }
 
-// ParseRequest parses the request head at the start of buf. It returns the
-// length of the head, or 0 without an error if buf does not hold all of it. The
-// fields of r and the spans of its head lie over buf. Errors are *Error.
-func ParseRequest(buf []byte, r *exchange.Request, lim Limits) (n int, err error) {
-	n, _, err = parseRequest(buf, r, lim.withDefaults())
-	return n, err
-}
+// maxName is the longest field name that a Head can hold.
+const maxName = 1<<16 - 1
 
-func parseRequest(buf []byte, r *exchange.Request, lim Limits) (int, meta, error) {
-	var m meta
-	start := 0
-	// RFC 9112 section 2.2: an empty line before a request line is ignored.
-	for start < 4 && len(buf) >= start+2 && buf[start] == '\r' && buf[start+1] == '\n' {
-		start += 2
-	}
-	n, err := findEnd(buf[start:], lim)
-	if n == 0 || err != nil {
-		return 0, m, err
-	}
-	head := buf[:start+n]
-	at := start + bytes.IndexByte(head[start:], '\n') + 1
-	r.Head.Reset(head)
-	if err := parseRequestLine(head[start:at-1], r, lim); err != nil {
-		return 0, m, err
-	}
-	if err := parseFields(&r.Head, head, at, lim, &m); err != nil {
-		return 0, m, err
-	}
-	if err := frameRequest(r, &m); err != nil {
-		return 0, m, err
-	}
-	return len(head), m, nil
-}
-
-// parseRequestLine parses line, which ends in CR.
-func parseRequestLine(line []byte, r *exchange.Request, lim Limits) error {
-	if len(line) == 0 || line[len(line)-1] != '\r' {
-		return bad("the request line ends without CR")
-	}
-	line = line[:len(line)-1]
-	sp := bytes.IndexByte(line, ' ')
-	if sp <= 0 || !all(line[:sp], tokenByte) {
-		return bad("the request line has no valid method")
-	}
-	method, rest := line[:sp], line[sp+1:]
-	sp = bytes.IndexByte(rest, ' ')
-	if sp <= 0 {
-		return bad("the request line has no target or no version")
-	}
-	target, version := rest[:sp], rest[sp+1:]
-	switch string(version) {
-	case "HTTP/1.1":
-		r.Proto = exchange.HTTP11
-	case "HTTP/1.0":
-		r.Proto = exchange.HTTP10
-	default:
-		if len(version) == 8 && string(version[:5]) == "HTTP/" && digit(version[5]) && version[6] == '.' && digit(version[7]) {
-			return &Error{505, "this version of HTTP is not supported"}
-		}
-		return bad("the request line has no valid version")
-	}
-	if len(target) > lim.MaxTarget {
-		return &Error{414, "the request target is too long"}
-	}
-	if !all(target, targetByte) {
-		return bad("the request target has an invalid byte")
-	}
-	r.Method, r.Target, r.Scheme, r.Authority = exchange.String(method), exchange.String(target), "http", ""
-	return parseTarget(r)
-}
-
-// parseTarget splits the four forms of RFC 9112 section 3.2.
-func parseTarget(r *exchange.Request) error {
-	t := r.Target
-	switch {
-	case t[0] == '/':
-	case r.Method == "CONNECT":
-		return &Error{501, "CONNECT is not supported"}
-	case t == "*":
-		if r.Method != "OPTIONS" {
-			return bad("the target * is for OPTIONS only")
-		}
-		r.Path, r.RawQuery = t, ""
-		return nil
-	default:
-		scheme := 0
-		switch {
-		case len(t) > 7 && exchange.EqualFold(t[:7], "http://"):
-			scheme = 7
-		case len(t) > 8 && exchange.EqualFold(t[:8], "https://"):
-			scheme = 8
-		default:
-			return bad("the request target has no valid form")
-		}
-		t = t[scheme:]
-		end := 0
-		for end < len(t) && t[end] != '/' && t[end] != '?' {
-			end++
-		}
-		r.Authority, t = t[:end], t[end:]
-		if !validHost(r.Authority) || r.Authority == "" {
-			return bad("the request target has no valid host")
-		}
-	}
-	r.Path, r.RawQuery = t, ""
-	for i := range len(t) {
-		if t[i] == '?' {
-			r.Path, r.RawQuery = t[:i], t[i+1:]
-			break
-		}
-	}
-	if r.Path == "" {
-		r.Path = "/"
-	}
-	return nil
-}
-
-// validHost accepts the bytes that a host and port consist of. A user before
-// an @ is refused: nobody sends one in good faith.
-func validHost(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', digit(c):
-		case c == '.', c == '-', c == '_', c == ':', c == '[', c == ']', c == '~', c == '%', c == '!', c == '$',
-			c == '&', c == '\'', c == '(', c == ')', c == '*', c == '+', c == ',', c == ';', c == '=':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// parseFields parses the field lines of head from at to its empty line.
+// parseFields parses the field lines of head from at to its empty line (RFC
+// 9112 section 5). No folding: a line that starts with a space has no name.
 func parseFields(h *exchange.Head, head []byte, at int, lim Limits, m *meta) error {
 	for count := 0; ; count++ {
-		eol := bytes.IndexByte(head[at:], '\n')
-		if eol < 1 || head[at+eol-1] != '\r' {
-			return bad("a header line ends without CR")
+		name := at
+		for at < len(head) && class[head[at]]&tokenByte != 0 {
+			at++
 		}
-		line := head[at : at+eol-1]
-		if len(line) == 0 {
-			break
+		if at+1 >= len(head) || head[at] != ':' {
+			if at == name && at+1 < len(head) && head[at] == '\r' && head[at+1] == '\n' {
+				break
+			}
+			return bad("a header line has no valid field name")
 		}
 		if count >= lim.MaxHeaders {
 			return &Error{431, "the message has too many header fields"}
 		}
-		colon := 0
-		for colon < len(line) && class[line[colon]]&tokenByte != 0 {
-			colon++
-		}
-		if colon == 0 || colon == len(line) || line[colon] != ':' {
+		nameLen := at - name
+		if nameLen == 0 {
 			return bad("a header line has no valid field name")
 		}
-		v, end := colon+1, len(line)
-		for v < end && (line[v] == ' ' || line[v] == '\t') {
+		if nameLen > maxName {
+			return &Error{431, "a header field name is too long"}
+		}
+		v := at + 1
+		for v < len(head) && (head[v] == ' ' || head[v] == '\t') {
 			v++
 		}
-		for end > v && (line[end-1] == ' ' || line[end-1] == '\t') {
-			end--
-		}
-		value := line[v:end]
-		if !all(value, valueByte) {
+		eol := valueEnd(head, v)
+		if eol+1 >= len(head) || head[eol] != '\r' || head[eol+1] != '\n' {
 			return bad("a header value has an invalid byte")
 		}
-		id := exchange.Classify(line[:colon])
-		h.AddSpan(id, at, colon, at+v, end-v)
-		if err := m.note(id, value); err != nil {
-			return err
+		end := eol
+		for end > v && (head[end-1] == ' ' || head[end-1] == '\t') {
+			end--
 		}
-		at += eol + 1
+		id := exchange.Classify(head[name : name+nameLen])
+		h.AddSpan(id, name, nameLen, v, end-v)
+		if id != exchange.NameOther {
+			if err := m.note(id, head[v:end]); err != nil {
+				return err
+			}
+		}
+		at = eol + 2
 	}
 	if m.named {
 		dropNamed(h)
@@ -290,6 +214,8 @@ func (m *meta) note(id exchange.Name, value []byte) error {
 	case exchange.NameHost:
 		m.hosts++
 	case exchange.NameContentLength:
+		// RFC 9112 section 6.3 allows to repair a repeated equal value; nobody
+		// sends one in good faith.
 		if m.hasLength {
 			return bad("Content-Length is repeated")
 		}
@@ -304,20 +230,15 @@ func (m *meta) note(id exchange.Name, value []byte) error {
 		}
 		m.hasLength = true
 	case exchange.NameTransferEncoding:
-		if m.chunked {
-			return bad("Transfer-Encoding is repeated")
-		}
-		if !exchange.EqualFold(value, "chunked") {
-			return &Error{501, "this transfer coding is not supported"}
-		}
-		m.chunked = true
+		return m.coding(value)
 	case exchange.NameUpgrade:
+		m.upgrades++
 		m.upgradeTo = exchange.String(value)
 	case exchange.NameExpect:
-		if !exchange.EqualFold(value, "100-continue") {
-			return &Error{417, "this expectation is not supported"}
-		}
 		m.expect = true
+		if !exchange.EqualFold(value, "100-continue") {
+			m.unknownExpect = true
+		}
 	case exchange.NameConnection:
 		eachToken(value, func(t []byte) {
 			switch {
@@ -335,58 +256,56 @@ func (m *meta) note(id exchange.Name, value []byte) error {
 	return nil
 }
 
-// frameRequest applies RFC 9112 sections 3.2 and 6.
-func frameRequest(r *exchange.Request, m *meta) error {
-	if m.hosts > 1 || m.hosts == 0 && r.Proto == exchange.HTTP11 {
-		return bad("the request has not exactly one Host")
-	}
-	if m.hosts == 1 {
-		host, _ := r.Head.Known(exchange.NameHost)
-		if !validHost(exchange.String(host)) {
-			return bad("the Host is not valid")
+// coding takes a Transfer-Encoding line. Only a single, final chunked is
+// understood (RFC 9112 section 6.1); other codings are told from nonsense, which
+// is refused at once.
+func (m *meta) coding(value []byte) error {
+	for rest, more := value, true; more; {
+		var item []byte
+		item, rest, more = bytes.Cut(rest, []byte{','})
+		item = bytes.Trim(item, " \t")
+		switch {
+		case m.chunked:
+			return bad("chunked is not the final transfer coding")
+		case exchange.EqualFold(item, "chunked"):
+			m.chunked = true
+		case len(item) > 0 && all(item, tokenByte):
+			m.unknownCoding = true
+		default:
+			return bad("Transfer-Encoding is not valid")
 		}
-		if r.Authority == "" {
-			r.Authority = exchange.String(host)
-		}
-	}
-	if err := m.conflict(r.Proto == exchange.HTTP10); err != nil {
-		return err
-	}
-	switch {
-	case m.chunked:
-		r.Length = exchange.Unknown
-	default:
-		r.Length = m.length
-	}
-	if m.upgrade && r.Proto == exchange.HTTP11 {
-		r.Upgrade = m.upgradeTo
 	}
 	return nil
 }
 
-func (m *meta) conflict(http10 bool) error {
-	if m.chunked && m.hasLength {
+// framing applies RFC 9112 section 6.3 to both kinds of messages.
+func (m *meta) framing(http10 bool) error {
+	te := m.chunked || m.unknownCoding
+	switch {
+	case te && m.hasLength:
 		return bad("Content-Length and Transfer-Encoding are both there")
-	}
-	if m.chunked && http10 {
+	case te && http10:
 		return bad("Transfer-Encoding is not part of HTTP/1.0")
+	case te && !m.chunked:
+		return bad("chunked is not the final transfer coding")
+	case m.unknownCoding:
+		return &Error{501, "this transfer coding is not supported"}
 	}
 	return nil
 }
 
 // dropNamed removes the fields that Connection names (RFC 9110 section 7.6.1).
-// Those that say where a message goes, how it is framed or who sends it are
-// kept: a client must not be able to take them from behind the gateway's back.
+// It runs while parsing, before anything is added to the head, so that a client
+// can't take away what the gateway adds for the upstream. Names that the
+// gateway knows stay: they are hop-by-hop anyway, or say where a message goes,
+// how it is framed or who sends it, which no peer may hide.
 func dropNamed(h *exchange.Head) {
 	var lines [4][]byte
-	for _, v := range h.Values(lines[:0], "connection") {
+	for _, v := range h.Values(lines[:0], exchange.NameConnection.String()) {
 		eachToken(v, func(t []byte) {
-			switch exchange.Classify(t) {
-			case exchange.NameHost, exchange.NameContentLength, exchange.NameTransferEncoding, exchange.NameConnection,
-				exchange.NameAuthorization, exchange.NameCookie, exchange.NameContentType:
-				return
+			if exchange.Classify(t) == exchange.NameOther {
+				h.Del(exchange.String(t))
 			}
-			h.Del(exchange.String(t))
 		})
 	}
 }
@@ -399,80 +318,8 @@ func eachToken(list []byte, f func([]byte)) {
 		} else {
 			list = nil
 		}
-		if item = bytes.TrimSpace(item); len(item) > 0 {
+		if item = bytes.Trim(item, " \t"); len(item) > 0 {
 			f(item)
 		}
 	}
-}
-
-// ParseResponse does for a response, to a request of the given method, what
-// ParseRequest does for a request. Length is Unknown for chunked and for
-// close-delimited bodies.
-func ParseResponse(buf []byte, method string, r *exchange.Response, lim Limits) (n int, err error) {
-	n, _, err = parseResponse(buf, method, r, lim.withDefaults())
-	return n, err
-}
-
-func parseResponse(buf []byte, method string, r *exchange.Response, lim Limits) (int, meta, error) {
-	var m meta
-	n, err := findEnd(buf, lim)
-	if n == 0 || err != nil {
-		return 0, m, err
-	}
-	head := buf[:n]
-	eol := bytes.IndexByte(head, '\n')
-	line := head[:max(eol-1, 0)]
-	// RFC 9112 section 4; some servers leave the space before an empty reason out.
-	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[8] != ' ' || len(line) > 12 && line[12] != ' ' || head[eol-1] != '\r' ||
-		!digit(line[9]) || !digit(line[10]) || !digit(line[11]) || !all(line, valueByte) {
-		return 0, m, bad("the status line is not valid")
-	}
-	http10 := line[7] == '0'
-	if !http10 && line[7] != '1' {
-		return 0, m, bad("the version of the response is not supported")
-	}
-	r.Status = int(line[9]-'0')*100 + int(line[10]-'0')*10 + int(line[11]-'0')
-	if r.Status < 100 || r.Status > 599 {
-		return 0, m, bad("the status is out of range")
-	}
-	r.Head.Reset(head)
-	if err := parseFields(&r.Head, head, eol+1, lim, &m); err != nil {
-		return 0, m, err
-	}
-	if err := m.conflict(http10); err != nil {
-		return 0, m, err
-	}
-	r.Upgrade = ""
-	if r.Status == 101 {
-		r.Upgrade = m.upgradeTo
-	}
-	if http10 && !m.keepAlive {
-		m.close = true
-	}
-	switch {
-	case m.hasLength:
-		r.Length = m.length
-	case noContent(method, r.Status) && method != "HEAD" && r.Status != 304:
-		r.Length = 0
-	default:
-		r.Length = exchange.Unknown
-	}
-	return n, m, nil
-}
-
-// noContent reports whether a response has no body whatever its fields say (RFC
-// 9112 section 6.3).
-func noContent(method string, status int) bool {
-	return method == "HEAD" || status < 200 || status == 204 || status == 304
-}
-
-func digit(c byte) bool { return '0' <= c && c <= '9' }
-
-func all(p []byte, kind uint8) bool {
-	for _, c := range p {
-		if class[c]&kind == 0 {
-			return false
-		}
-	}
-	return true
 }

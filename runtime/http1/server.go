@@ -2,10 +2,7 @@ package http1
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,10 +47,11 @@ type Server struct {
 	draining atomic.Bool
 	pool     buffers
 	clock    clock
-	conns    sync.Pool // *serverConn
+	idle     sync.Pool // *exchange.Exchange between two requests
 
-	mu   sync.Mutex
-	open map[*serverConn]struct{}
+	mu     sync.Mutex
+	open   map[*serverConn]struct{}
+	closed bool
 }
 
 type settings struct {
@@ -80,19 +78,22 @@ func (s *Server) Drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.open {
+		// A connection that leaves this state right now finds its deadline passed
+		// too early and sets it again.
 		if c.idle.Load() {
 			_ = c.nc.SetReadDeadline(past)
 		}
 	}
 }
 
-// Close cuts every connection.
+// Close cuts every connection, tunnels too.
 func (s *Server) Close() {
 	s.draining.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
 	for c := range s.open {
-		c.nc.Close()
+		_ = below(c.nc).Close()
 	}
 }
 
@@ -105,115 +106,37 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn, info *exchange.Conn
 	s.ServeRead(ctx, nc, info, nil)
 }
 
-// ServeRead is ServeConn for a connection of which some bytes were read.
+// ServeRead is ServeConn for a connection of which read was already taken, for
+// instance to find out its protocol. nc is best the plain connection and not a
+// wrapper: only sockets wait without a buffer and can tell that the peer left.
 func (s *Server) ServeRead(ctx context.Context, nc net.Conn, info *exchange.Conn, read []byte) {
-	c, ok := s.conns.Get().(*serverConn)
-	if !ok {
-		c = &serverConn{s: s}
-		c.in.pool = &s.pool
-		c.peekFn = c.peek
-	}
-	c.begin(nc, info)
+	c := &serverConn{s: s, ctx: ctx, nc: nc, info: info, raw: rawConn(nc)}
+	c.in.src, c.in.pool, c.out.pool = c, &s.pool, &s.pool
+	c.out.begin(nc)
 	if len(read) > 0 {
-		c.in.buf = s.pool.get(len(read))
+		c.in.buf = s.pool.get(max(headBuffer, len(read)))
 		c.in.w = copy(c.in.buf, read)
 	}
 	s.mu.Lock()
-	s.open[c] = struct{}{}
+	closed := s.closed
+	if !closed {
+		s.open[c] = struct{}{}
+	}
 	s.mu.Unlock()
+	if closed {
+		nc.Close()
+		return
+	}
 	defer func() {
 		s.mu.Lock()
 		delete(s.open, c)
 		s.mu.Unlock()
-		c.end()
-		s.conns.Put(c)
+		if !c.tunnel {
+			nc.Close()
+		}
+		c.release()
+		c.in.release()
 	}()
-	for c.serve(ctx) {
+	for c.serve() {
 	}
 }
-
-// serve takes one request through its life and reports whether the connection
-// may carry another.
-func (c *serverConn) serve(ctx context.Context) bool {
-	set := c.s.settings.Load()
-	c.set = set
-	m, status, err := c.readHead(ctx, set)
-	if err != nil {
-		if status > 0 {
-			c.refuse(ctx, status, err)
-		}
-		return false
-	}
-	x := &c.x
-	c.start(m)
-	c.s.handler.Serve(x)
-	keep := c.finish()
-	x.Reset(nil, nil, nil)
-	return keep
-}
-
-// readHead reads a request head into c.x. A status with the error says how to
-// answer; 0 means that nobody waits for an answer.
-func (c *serverConn) readHead(ctx context.Context, set *settings) (m meta, status int, err error) {
-	in := &c.in
-	in.reset()
-	c.x.Reset(ctx, c.info, c)
-	for begun := false; ; {
-		if in.w == 0 {
-			c.idle.Store(true)
-			c.idleDeadline(set.to.Idle)
-			if c.s.draining.Load() {
-				return m, 0, io.EOF
-			}
-		} else {
-			n, m, err := parseRequest(in.buf[:in.w], &c.x.Request, set.lim)
-			if err != nil {
-				return m, statusOf(err), err
-			}
-			if n > 0 {
-				in.r, in.base = n, n
-				return m, 0, nil
-			}
-			if !begun {
-				begun = true
-				c.deadline(time.Now().Add(set.to.Header))
-			}
-		}
-		err := in.more(set.lim.MaxHeaderBytes + 4)
-		c.idle.Store(false)
-		switch {
-		case err == nil:
-		case in.w > 0 && isTimeout(err):
-			return m, 408, errors.New("the request head did not arrive in time")
-		default:
-			return m, 0, err
-		}
-	}
-}
-
-func statusOf(err error) int {
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Status
-	}
-	return 400
-}
-
-// refuse answers a head that is no request.
-func (c *serverConn) refuse(ctx context.Context, status int, err error) {
-	c.x.Reset(ctx, c.info, c)
-	c.x.Request.Method, c.x.Request.Proto, c.x.Request.Scheme = "GET", exchange.HTTP11, "http"
-	c.start(meta{})
-	c.closing = true
-	if r, ok := c.s.handler.(Refuser); ok {
-		r.Refuse(&c.x, status, err.Error())
-	} else {
-		c.x.Reply(status, "text/plain; charset=utf-8", []byte(err.Error()+"\n"))
-		if c.WriteHead() == nil {
-			_ = c.Write(c.x.Response.Buffered, true)
-		}
-	}
-	c.linger()
-}
-
-func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

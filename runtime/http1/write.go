@@ -10,7 +10,7 @@ import (
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
-var errUnsafe = errors.New("a header field has a name or a value that may not be sent")
+var errUnsafe = errors.New("a message head has bytes that may not be sent")
 
 // statusLines are "HTTP/1.1 200 OK\r\n" by status.
 var statusLines = func() (t [600]string) {
@@ -22,23 +22,23 @@ var statusLines = func() (t [600]string) {
 
 // AppendRequest appends the head of r as it is sent to an upstream: origin
 // form, Host first, framing from Length, nothing that belongs to the client's
-// connection.
+// connection. What would let someone smuggle a line into it is an error.
 func AppendRequest(dst []byte, r *exchange.Request) ([]byte, error) {
+	if r.Method == "" || !all(r.Method, tokenByte) || r.Path == "" || !all(r.Path, targetByte) || !all(r.RawQuery, targetByte) ||
+		!all(r.Authority, hostByte) {
+		return dst, errUnsafe
+	}
 	dst = append(dst, r.Method...)
 	dst = append(dst, ' ')
 	dst = append(dst, r.Path...)
 	if r.RawQuery != "" {
-		dst = append(append(dst, '?'), r.RawQuery...)
-	}
-	for _, c := range dst[len(dst)-len(r.RawQuery)-len(r.Path):] {
-		if class[c]&targetByte == 0 {
-			return dst, errUnsafe
-		}
+		dst = append(dst, '?')
+		dst = append(dst, r.RawQuery...)
 	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, r.Authority...)
 	dst = append(dst, "\r\n"...)
-	dst, err := appendFields(dst, &r.Head, true)
+	dst, _, err := appendFields(dst, &r.Head, true)
 	if err != nil {
 		return dst, err
 	}
@@ -49,13 +49,19 @@ func AppendRequest(dst []byte, r *exchange.Request) ([]byte, error) {
 		dst = appendLength(dst, r.Length)
 	}
 	if r.Upgrade != "" {
-		if !exchange.ValidValue(r.Upgrade) {
-			return dst, errUnsafe
+		if dst, err = appendUpgrade(dst, r.Upgrade); err != nil {
+			return dst, err
 		}
-		dst = append(dst, "Connection: upgrade\r\nUpgrade: "...)
-		dst = append(dst, r.Upgrade...)
-		dst = append(dst, "\r\n"...)
 	}
+	return append(dst, "\r\n"...), nil
+}
+
+func appendUpgrade(dst []byte, protocol string) ([]byte, error) {
+	if protocol == "" || !exchange.ValidValue(protocol) {
+		return dst, errUnsafe
+	}
+	dst = append(dst, "Connection: upgrade\r\nUpgrade: "...)
+	dst = append(dst, protocol...)
 	return append(dst, "\r\n"...), nil
 }
 
@@ -65,44 +71,49 @@ func appendLength(dst []byte, n int64) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// appendFields appends what may be forwarded. Fields that came over the wire
-// were checked by the parser; edited ones are checked here again, since a line
-// break in one of them would be a request of the attacker's own.
-func appendFields(dst []byte, h *exchange.Head, request bool) ([]byte, error) {
+// appendFields appends what may be forwarded, and tells whether Date is among
+// it. Fields that came over the wire were checked by the parser; others are
+// checked here, since a line break in one of them would be a message of the
+// attacker's own. Expect was answered on the client's connection.
+func appendFields(dst []byte, h *exchange.Head, request bool) (out []byte, dated bool, err error) {
 	for i := range h.Len() {
 		id, name, value := h.At(i)
 		if id != exchange.NameOther {
 			if id.HopByHop() || id == exchange.NameContentLength || request && (id == exchange.NameHost || id == exchange.NameExpect) {
 				continue
 			}
+			dated = dated || id == exchange.NameDate
 		}
 		if h.Edited(i) && (!exchange.ValidName(name) || !exchange.ValidValue(value)) {
-			return dst, errUnsafe
+			return dst, dated, errUnsafe
 		}
 		dst = append(dst, name...)
 		dst = append(dst, ": "...)
 		dst = append(dst, value...)
 		dst = append(dst, "\r\n"...)
 	}
-	return dst, nil
+	return dst, dated, nil
 }
 
+// appendTrailer appends the last chunk and the trailer section.
 func appendTrailer(dst []byte, t *exchange.Head) ([]byte, error) {
 	dst = append(dst, "0\r\n"...)
 	if t != nil {
-		var err error
-		if dst, err = appendFields(dst, t, false); err != nil {
-			return dst, err
+		for i := range t.Len() {
+			id, name, value := t.At(i)
+			if forbiddenTrailer(id, name) {
+				continue
+			}
+			if !exchange.ValidName(name) || !exchange.ValidValue(value) {
+				return dst, errUnsafe
+			}
+			dst = append(dst, name...)
+			dst = append(dst, ": "...)
+			dst = append(dst, value...)
+			dst = append(dst, "\r\n"...)
 		}
 	}
 	return append(dst, "\r\n"...), nil
-}
-
-func appendChunk(dst, p []byte) []byte {
-	dst = strconv.AppendInt(dst, int64(len(p)), 16)
-	dst = append(dst, "\r\n"...)
-	dst = append(dst, p...)
-	return append(dst, "\r\n"...)
 }
 
 // clock makes the Date field once a second.
