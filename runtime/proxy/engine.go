@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,7 @@ type Engine struct {
 	nowhere *telemetry.Route // for requests that no route takes
 	log     *slog.Logger
 	active  atomic.Int64 // kept only while a table bounds it
+	flows   sync.Pool    // *flow
 }
 
 // NewEngine makes an engine that answers with t's routes.
@@ -51,10 +53,19 @@ type flow struct {
 	status          int             // sent to the client
 }
 
+func (e *Engine) flow(x *exchange.Exchange) *flow {
+	f, ok := e.flows.Get().(*flow)
+	if !ok {
+		f = &flow{}
+	}
+	*f = flow{e: e, t: e.table.Load(), x: x}
+	return f
+}
+
 // Serve implements exchange.Handler.
 func (e *Engine) Serve(x *exchange.Exchange) {
 	x.Start = time.Now()
-	f := flow{e: e, t: e.table.Load(), x: x}
+	f := e.flow(x)
 	defer f.finish()
 	x.Memory = f.t.Memory
 	if limit := f.t.MaxRequests; limit > 0 {
@@ -71,8 +82,8 @@ func (e *Engine) Serve(x *exchange.Exchange) {
 // Refuse answers what never became an exchange: a head that a front end could
 // not parse. It passes no filter.
 func (e *Engine) Refuse(x *exchange.Exchange, status int, reason string) {
-	f := flow{e: e, t: e.table.Load(), x: x}
 	x.Start = time.Now()
+	f := e.flow(x)
 	answer(x, &failure{status: status, detail: reason})
 	x.Response.Close = true
 	if f.write() == nil {
@@ -94,6 +105,9 @@ func (f *flow) finish() {
 	f.settle()
 	f.record()
 	f.x.Forget()
+	e := f.e
+	*f = flow{}
+	e.flows.Put(f)
 }
 
 // leave tells the filters that the exchange is over and lets the chain go. It
