@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,20 @@ import (
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// cache keeps compiled Go guests for all tests: under the race detector the
+// compiler takes half a minute.
+var cache string
+
+func TestMain(m *testing.M) {
+	var err error
+	if cache, err = os.MkdirTemp("", "headgate-host"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(cache)
+		os.Exit(code)
+	}))
+}
 
 // counts records what the host reports.
 type counts struct {

@@ -23,7 +23,7 @@ func goModule(t testing.TB) []byte {
 }
 
 func TestGoPlugin(t *testing.T) {
-	b := newBed(t, host.Options{CacheDir: t.TempDir()})
+	b := newBed(t, host.Options{CacheDir: cache})
 	wasm := goModule(t)
 	p, err := b.Plugin(t.Context(), host.Spec{Name: "tenant", Wasm: wasm, HeadersRead: all, HeadersWrite: all})
 	if err != nil {
@@ -92,7 +92,7 @@ func TestGoPlugin(t *testing.T) {
 // An exchange whose response never comes leaves nothing in the guest: its number
 // is used again.
 func TestDoneWithoutResponse(t *testing.T) {
-	b := newBed(t, host.Options{})
+	b := newBed(t, host.Options{CacheDir: cache})
 	f := b.filter(t, host.Spec{Wasm: goModule(t), HeadersRead: all, HeadersWrite: all, Concurrency: 4, Instances: 1}, "")
 	for range 2000 {
 		x := Exchange("GET", "/", "x-tenant: a")
@@ -107,7 +107,7 @@ func TestDoneWithoutResponse(t *testing.T) {
 }
 
 func BenchmarkGoPlugin(b *testing.B) {
-	bed := newBed(b, host.Options{})
+	bed := newBed(b, host.Options{CacheDir: cache})
 	f := bed.filter(b, host.Spec{Wasm: goModule(b), HeadersRead: all, HeadersWrite: all}, "")
 	x := Exchange("GET", "/", "Accept: */*", "User-Agent: bench", "X-Tenant: acme")
 	b.Run("request and response", func(b *testing.B) {

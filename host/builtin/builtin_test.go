@@ -22,6 +22,9 @@ func TestModule(t *testing.T) {
 	if !ok {
 		t.Skip("built without the filters: make builds them")
 	}
+	if raceEnabled {
+		t.Skip("compiling it takes a minute under the race detector")
+	}
 	h, err := host.New(t.Context(), host.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func decodeStruct(path string, raw []byte, v reflect.Value) []error {
 		if path == "" {
 			return []error{errors.New("the configuration is not a JSON object")}
 		}
-		return []error{fmt.Errorf("%s: an object is needed", path)}
+		return []error{fmt.Errorf("%s: an object is needed", strings.TrimSuffix(path, "."))}
 	}
 	if d, ok := v.Addr().Interface().(Defaulter); ok {
 		d.Defaults()
