@@ -205,7 +205,7 @@ func (h *Host) newPool(id string, s Spec, m *module, only *config) *pool {
 	}
 	p.spec.Wasm = nil // compiled; the bytes need not stay
 	p.env = &native.Env{
-		Filter: s.Filter, Read: native.NewNames(s.HeadersRead), Write: native.NewNames(s.HeadersWrite),
+		Read: native.NewNames(s.HeadersRead), Write: native.NewNames(s.HeadersWrite),
 		MaxBody: int(s.Memory), Log: p.log,
 	}
 	for _, e := range s.Env {
@@ -220,7 +220,7 @@ func (h *Host) newPool(id string, s Spec, m *module, only *config) *pool {
 	}
 	if only != nil {
 		p.only = only
-		p.configs[string(only.Bytes)] = only
+		p.configs[only.key] = only
 	}
 	return p
 }
@@ -238,13 +238,14 @@ func (h *Host) unref(p *pool) {
 	}
 }
 
-// identity is what two uses of a plugin must share to share instances.
+// identity is what two uses of a plugin must share to share instances. Which
+// filter of the module is meant belongs to the configuration.
 func (s *Spec) identity(m *module, only *config) string {
 	d := sha256.New()
-	fmt.Fprintf(d, "%x %q %q %d %d %d %d %d %d %q %q %q", m.digest, s.Name, s.Filter, s.Concurrency, s.Memory,
+	fmt.Fprintf(d, "%x %q %d %d %d %d %d %d %q %q %q", m.digest, s.Name, s.Concurrency, s.Memory,
 		s.CPU, s.Deadline, s.StartCPU, s.Instances, s.HeadersRead, s.HeadersWrite, s.Env)
 	if only != nil {
-		fmt.Fprintf(d, " %q", only.Bytes)
+		fmt.Fprintf(d, " %q %q", only.Filter, only.Bytes)
 	}
 	return hex.EncodeToString(d.Sum(nil))
 }

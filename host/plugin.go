@@ -34,11 +34,11 @@ func (p *Plugin) Filter(ctx context.Context, text []byte) (exchange.Filter, erro
 	pool := p.shared
 	var cfg *config
 	if pool != nil {
-		cfg = pool.configure(text)
+		cfg = pool.configure(p.spec.Filter, text)
 		p.configs = append(p.configs, cfg)
 	} else {
 		var err error
-		only := &config{Config: native.Config{ID: 1, Bytes: slices.Clone(text)}, refs: 1}
+		only := &config{Config: native.Config{ID: 1, Filter: p.spec.Filter, Bytes: slices.Clone(text)}, refs: 1}
 		if pool, err = p.host.pool(ctx, p.spec, p.module, only); err != nil {
 			return nil, err
 		}

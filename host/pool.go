@@ -48,6 +48,7 @@ type pool struct {
 // config is a configuration and how many filters use it.
 type config struct {
 	native.Config
+	key  string
 	refs int
 }
 
@@ -67,15 +68,16 @@ func (p *pool) trapped(r Reason, text, stack string) {
 	}
 }
 
-// configure returns the configuration with these bytes.
-func (p *pool) configure(text []byte) *config {
+// configure returns the configuration of a filter with these bytes.
+func (p *pool) configure(filter string, text []byte) *config {
+	key := filter + "\x00" + string(text)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c := p.configs[string(text)]
+	c := p.configs[key]
 	if c == nil {
 		p.lastID++
-		c = &config{Config: native.Config{ID: p.lastID, Bytes: slices.Clone(text)}}
-		p.configs[string(text)] = c
+		c = &config{Config: native.Config{ID: p.lastID, Filter: filter, Bytes: slices.Clone(text)}, key: key}
+		p.configs[key] = c
 	}
 	c.refs++
 	return c
@@ -86,7 +88,7 @@ func (p *pool) forget(c *config) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c.refs--; c.refs == 0 {
-		delete(p.configs, string(c.Bytes))
+		delete(p.configs, c.key)
 	}
 }
 

@@ -35,7 +35,8 @@ type Spec struct {
 	Name string
 	// Wasm is the binary module.
 	Wasm []byte
-	// Filter chooses one of the filters that a module registers.
+	// Filter chooses one of the filters that a module registers. Uses that differ
+	// in it alone share their instances.
 	Filter string
 	// Concurrency is the number of exchanges inside one instance at once; 1.
 	Concurrency int

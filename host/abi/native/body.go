@@ -60,7 +60,7 @@ func readBody(g *Guest, stack []uint64) {
 	if limit == 0 {
 		fail("read_body: buf_limit is 0")
 	}
-	dst := g.bytes("read_body: buf", ptr, limit)
+	dst := g.bytes("read_body", "buf", ptr, limit)
 	var n int
 	var end bool
 	switch {
@@ -158,7 +158,7 @@ func (g *Guest) stopBody(m *exchange.Message) func() {
 // the following ones append.
 func writeBody(g *Guest, stack []uint64) {
 	kind, ptr, size := uint32(stack[0]), uint32(stack[1]), uint32(stack[2])
-	p := g.bytes("write_body: body", ptr, size)
+	p := g.bytes("write_body", "body", ptr, size)
 	var b *bodyState
 	switch {
 	case kind == bodyRequest && g.phase == phaseRequest:

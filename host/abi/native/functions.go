@@ -124,7 +124,7 @@ func getConfig(g *Guest, stack []uint64) {
 	if g.cfg != nil {
 		p = g.cfg.Bytes
 	}
-	stack[0] = g.put("get_config: buf", uint32(stack[0]), uint32(stack[1]), p)
+	stack[0] = g.put("get_config", "buf", uint32(stack[0]), uint32(stack[1]), p)
 }
 
 // configID implements headgate_v1's config_id: which configuration the running
@@ -138,13 +138,17 @@ func configID(g *Guest, stack []uint64) {
 
 // getFilter implements headgate_v1's get_filter.
 func getFilter(g *Guest, stack []uint64) {
-	stack[0] = g.putString("get_filter: buf", uint32(stack[0]), uint32(stack[1]), g.env.Filter)
+	name := ""
+	if g.cfg != nil {
+		name = g.cfg.Filter
+	}
+	stack[0] = g.putString("get_filter", "buf", uint32(stack[0]), uint32(stack[1]), name)
 }
 
 // getRequestID implements headgate_v1's get_request_id.
 func getRequestID(g *Guest, stack []uint64) {
 	x := g.need("get_request_id")
-	stack[0] = g.putString("get_request_id: buf", uint32(stack[0]), uint32(stack[1]), x.ID)
+	stack[0] = g.putString("get_request_id", "buf", uint32(stack[0]), uint32(stack[1]), x.ID)
 }
 
 // giveUp implements headgate_v1's fail: the running configuration is refused, or
@@ -157,7 +161,7 @@ func giveUp(g *Guest, stack []uint64) {
 		return
 	}
 	size := min(uint32(stack[1]), maxLine)
-	g.failed, g.failure = true, g.text("fail: message", uint32(stack[0]), size)
+	g.failed, g.failure = true, g.text("fail", "message", uint32(stack[0]), size)
 }
 
 // maxLine bounds a log line and the reason of a failure.
@@ -194,7 +198,7 @@ func logMessage(g *Guest, stack []uint64) {
 	if !ok || !g.env.Log.Enabled(l) {
 		return
 	}
-	p := g.bytes("log: message", ptr, size)
+	p := g.bytes("log", "message", ptr, size)
 	if len(p) > maxLine {
 		p = p[:maxLine]
 	}

@@ -22,8 +22,6 @@ type Limiter interface {
 
 // Env is what all guests of one plugin share. It is immutable.
 type Env struct {
-	// Filter is the name of the filter that the guest should be.
-	Filter string
 	// Read and Write are the header fields that the guest may see and change.
 	Read, Write Names
 	// MaxBody bounds what a guest writes into a body.
@@ -40,8 +38,10 @@ type Logger interface {
 
 // Config is one configuration of a guest.
 type Config struct {
-	ID    uint32
-	Bytes []byte
+	ID uint32
+	// Filter names the filter of the module that is meant.
+	Filter string
+	Bytes  []byte
 }
 
 // Guest is one instance, seen through its ABI. It is the context of every call

@@ -34,7 +34,7 @@ func (g *Guest) head(function string, kind uint32) *exchange.Head {
 // name reads a field name and returns it in lower case, valid until the next
 // call.
 func (g *Guest) name(function string, ptr, size uint32) []byte {
-	p := g.bytes(function+": name", ptr, size)
+	p := g.bytes(function, "name", ptr, size)
 	if len(p) == 0 {
 		fail(function + ": the name is empty")
 	}
@@ -100,7 +100,7 @@ func (g *Guest) strings(function string, ptr, limit uint32, fill func(*Guest, *w
 	*w = writer{}
 	fill(g, w)
 	if w.n > 0 && uint64(w.n) <= uint64(limit) {
-		*w = writer{dst: g.bytes(function+": buf", ptr, uint32(w.n)), commit: true}
+		*w = writer{dst: g.bytes(function, "buf", ptr, uint32(w.n)), commit: true}
 		fill(g, w)
 		w.dst = nil
 	}
@@ -128,7 +128,7 @@ func getHeaderValues(g *Guest, stack []uint64) {
 		total += len(v)
 	}
 	if total > 0 && uint64(total) <= uint64(limit) {
-		w := writer{dst: g.bytes(function+": buf", ptr, uint32(total)), commit: true}
+		w := writer{dst: g.bytes(function, "buf", ptr, uint32(total)), commit: true}
 		for _, v := range g.values {
 			w.put(v)
 		}
@@ -220,7 +220,7 @@ func (g *Guest) editable(function string, kind uint32, name []byte) *exchange.He
 
 func (g *Guest) edit(function string, stack []uint64) (h *exchange.Head, name, value string) {
 	n := g.name(function, uint32(stack[1]), uint32(stack[2]))
-	v := g.bytes(function+": value", uint32(stack[3]), uint32(stack[4]))
+	v := g.bytes(function, "value", uint32(stack[3]), uint32(stack[4]))
 	if !exchange.ValidName(n) {
 		fail(fmt.Sprintf("%s: %q is not a field name", function, n))
 	}

@@ -47,20 +47,20 @@ func (g *Guest) need(function string) *exchange.Exchange {
 }
 
 // bytes views a range of guest memory. It is valid until the guest runs again.
-func (g *Guest) bytes(what string, ptr, size uint32) []byte {
+func (g *Guest) bytes(function, what string, ptr, size uint32) []byte {
 	if size == 0 {
 		return nil
 	}
 	p, ok := g.mem.Read(ptr, size)
 	if !ok {
-		fail(fmt.Sprintf("%s: %d bytes at %d are outside of memory", what, size, ptr))
+		fail(fmt.Sprintf("%s: %s: %d bytes at %d are outside of memory", function, what, size, ptr))
 	}
 	return p
 }
 
 // text copies a range of guest memory.
-func (g *Guest) text(what string, ptr, size uint32) string {
-	return strings.Clone(exchange.String(g.bytes(what, ptr, size)))
+func (g *Guest) text(function, what string, ptr, size uint32) string {
+	return strings.Clone(exchange.String(g.bytes(function, what, ptr, size)))
 }
 
 // keep copies a range of guest memory into memory of the exchange.
@@ -72,13 +72,13 @@ func (g *Guest) keep(p []byte) string {
 
 // put writes p to guest memory if it is no longer than limit, and returns its
 // length in any case, so that the guest can come back with a larger buffer.
-func (g *Guest) put(what string, ptr, limit uint32, p []byte) uint64 {
+func (g *Guest) put(function, what string, ptr, limit uint32, p []byte) uint64 {
 	if len(p) > 0 && uint64(len(p)) <= uint64(limit) {
-		copy(g.bytes(what, ptr, uint32(len(p))), p)
+		copy(g.bytes(function, what, ptr, uint32(len(p))), p)
 	}
 	return uint64(len(p))
 }
 
-func (g *Guest) putString(what string, ptr, limit uint32, s string) uint64 {
-	return g.put(what, ptr, limit, exchange.Bytes(s))
+func (g *Guest) putString(function, what string, ptr, limit uint32, s string) uint64 {
+	return g.put(function, what, ptr, limit, exchange.Bytes(s))
 }

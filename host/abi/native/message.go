@@ -10,13 +10,13 @@ import (
 // getMethod implements get_method.
 func getMethod(g *Guest, stack []uint64) {
 	x := g.need("get_method")
-	stack[0] = g.putString("get_method: buf", uint32(stack[0]), uint32(stack[1]), x.Request.Method)
+	stack[0] = g.putString("get_method", "buf", uint32(stack[0]), uint32(stack[1]), x.Request.Method)
 }
 
 // setMethod implements set_method.
 func setMethod(g *Guest, stack []uint64) {
 	x := g.onRequest("set_method")
-	m := g.bytes("set_method: method", uint32(stack[0]), uint32(stack[1]))
+	m := g.bytes("set_method", "method", uint32(stack[0]), uint32(stack[1]))
 	if !exchange.ValidName(m) {
 		fail(fmt.Sprintf("set_method: %q is not a method", m))
 	}
@@ -32,7 +32,7 @@ func fixedMethod(m string) bool { return m == "HEAD" || m == "CONNECT" }
 
 // getURI implements get_uri: path and query.
 func getURI(g *Guest, stack []uint64) {
-	const what = "get_uri: buf"
+	const function, what = "get_uri", "buf"
 	r := &g.need("get_uri").Request
 	ptr, limit := uint32(stack[0]), uint32(stack[1])
 	path := r.Path
@@ -40,12 +40,12 @@ func getURI(g *Guest, stack []uint64) {
 		path = "/"
 	}
 	if r.RawQuery == "" {
-		stack[0] = g.putString(what, ptr, limit, path)
+		stack[0] = g.putString(function, what, ptr, limit, path)
 		return
 	}
 	n := len(path) + 1 + len(r.RawQuery)
 	if uint64(n) <= uint64(limit) {
-		p := g.bytes(what, ptr, uint32(n))
+		p := g.bytes(function, what, ptr, uint32(n))
 		copy(p, path)
 		p[len(path)] = '?'
 		copy(p[len(path)+1:], r.RawQuery)
@@ -56,7 +56,7 @@ func getURI(g *Guest, stack []uint64) {
 // setURI implements set_uri: path and, after a question mark, query.
 func setURI(g *Guest, stack []uint64) {
 	x := g.onRequest("set_uri")
-	p := g.bytes("set_uri: uri", uint32(stack[0]), uint32(stack[1]))
+	p := g.bytes("set_uri", "uri", uint32(stack[0]), uint32(stack[1]))
 	if len(p) == 0 {
 		x.Request.Path, x.Request.RawQuery = "/", ""
 		return
@@ -81,7 +81,7 @@ func getProtocolVersion(g *Guest, stack []uint64) {
 	case exchange.HTTP3:
 		text = "HTTP/3.0"
 	}
-	stack[0] = g.putString("get_protocol_version: buf", uint32(stack[0]), uint32(stack[1]), text)
+	stack[0] = g.putString("get_protocol_version", "buf", uint32(stack[0]), uint32(stack[1]), text)
 }
 
 // getSourceAddr implements get_source_addr: the client behind trusted proxies;
@@ -99,7 +99,7 @@ func getSourceAddr(g *Guest, stack []uint64) {
 	if addr.IsValid() {
 		text = addr.AppendTo(g.scratch[:0])
 	}
-	stack[0] = g.put("get_source_addr: buf", uint32(stack[0]), uint32(stack[1]), text)
+	stack[0] = g.put("get_source_addr", "buf", uint32(stack[0]), uint32(stack[1]), text)
 }
 
 // getStatusCode implements get_status_code.
