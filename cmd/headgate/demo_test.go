@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// output is a buffer that a command writes to while a test reads it.
-type output struct {
+// demoOutput is a buffer that a command writes to while a test reads it.
+type demoOutput struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (o *output) Write(p []byte) (int, error) {
+func (o *demoOutput) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.Write(p)
 }
 
-func (o *output) String() string {
+func (o *demoOutput) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.String()
@@ -38,7 +38,7 @@ func TestDemoRunsUntilItIsStopped(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	var stdout, stderr output
+	var stdout, stderr demoOutput
 	done := make(chan int, 1)
 	go func() {
 		done <- runDemo(ctx, []string{"-orders", "127.0.0.1:0", "-users=127.0.0.1:0", "-stock", "127.0.0.1:0", "-try", hints}, &stdout, &stderr)
@@ -80,7 +80,7 @@ func TestDemoUsage(t *testing.T) {
 		{[]string{"-try", "no/such/file"}, 1, "", "no/such/file"},
 		{[]string{"-orders", "127.0.0.1:99999"}, 3, "", "the orders backend"},
 	} {
-		var stdout, stderr output
+		var stdout, stderr demoOutput
 		if code := runDemo(context.Background(), tt.args, &stdout, &stderr); code != tt.code {
 			t.Errorf("%v: exit %d", tt.args, code)
 		}
