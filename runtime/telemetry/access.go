@@ -1,8 +1,7 @@
 package telemetry
 
 import (
-	"bufio"
-	"encoding/json"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -10,21 +9,28 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
-// AccessLog writes a line for each exchange. Lines are buffered and leave at
-// least once a second. It is safe for concurrent use; after Close it discards.
+// AccessLog writes a line for each exchange. Lines are gathered and leave
+// together, at least once a second. Record never waits for the disk: what a
+// slow one can't take is dropped and counted. It is safe for concurrent use;
+// after Close it discards.
 type AccessLog struct {
 	format func([]byte, *Entry) []byte
+	out    io.Writer
 	close  func() error
 
-	mu    sync.Mutex
-	out   io.Writer
-	w     *bufio.Writer // nil after Close
-	timer *time.Timer
-	line  []byte
+	mu      sync.Mutex
+	written sync.Cond // writing has become false
+	pending []byte    // whole lines
+	spare   []byte
+	writing bool // a goroutine is in write
+	timed   bool // a timer will start one
+	closed  bool
+	dropped uint64
 }
 
 // Entry is what an access log line tells.
@@ -35,16 +41,19 @@ type Entry struct {
 	Duration time.Duration
 }
 
-// The bounds of what waits to be written.
+// The bounds of what waits to be written: how much starts a write, how long
+// less than that waits, and where lines are dropped.
 const (
-	accessBuffer = 64 << 10
-	accessDelay  = time.Second
+	accessBatch = 32 << 10
+	accessDelay = time.Second
+	accessLimit = 4 << 20
 )
 
 // OpenAccessLog opens path, which may be "stdout" or "stderr" for the given
 // writers, for lines in format: json, common or combined.
 func OpenAccessLog(path, format string, stdout, stderr io.Writer) (*AccessLog, error) {
 	l := &AccessLog{close: func() error { return nil }}
+	l.written.L = &l.mu
 	switch format {
 	case "json":
 		l.format = appendJSON
@@ -55,20 +64,18 @@ func OpenAccessLog(path, format string, stdout, stderr io.Writer) (*AccessLog, e
 	default:
 		return nil, fmt.Errorf("no access log format %q", format)
 	}
-	var w io.Writer
 	switch path {
 	case "stdout":
-		w = stdout
+		l.out = stdout
 	case "stderr":
-		w = stderr
+		l.out = stderr
 	default:
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
 		if err != nil {
 			return nil, fmt.Errorf("access log: %w", err)
 		}
-		w, l.close = f, f.Close
+		l.out, l.close = f, f.Close
 	}
-	l.out, l.w = w, bufio.NewWriterSize(w, accessBuffer)
 	return l, nil
 }
 
@@ -76,44 +83,81 @@ func OpenAccessLog(path, format string, stdout, stderr io.Writer) (*AccessLog, e
 func (l *AccessLog) Record(e Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.w == nil {
+	if l.closed {
 		return
 	}
-	l.line = append(l.format(l.line[:0], &e), '\n')
-	_, _ = l.w.Write(l.line)
-	if l.timer == nil {
-		l.timer = time.AfterFunc(accessDelay, l.flush)
+	if len(l.pending) > accessLimit {
+		l.dropped++
+		return
+	}
+	l.pending = append(l.format(l.pending, &e), '\n')
+	switch {
+	case l.writing:
+	case len(l.pending) >= accessBatch:
+		l.writing = true
+		go l.write()
+	case !l.timed:
+		l.timed = true
+		time.AfterFunc(accessDelay, l.tick)
 	}
 }
 
-func (l *AccessLog) flush() {
+func (l *AccessLog) tick() {
+	l.mu.Lock()
+	l.timed = false
+	start := !l.writing && !l.closed
+	l.writing = l.writing || start
+	l.mu.Unlock()
+	if start {
+		l.write()
+	}
+}
+
+// write writes what waits until nothing does. A full disk loses lines, not the
+// log.
+func (l *AccessLog) write() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.timer = nil
-	if l.w != nil {
-		l.settle()
+	for len(l.pending) > 0 {
+		lines := l.pending
+		l.pending, l.spare = l.spare[:0], nil
+		l.mu.Unlock()
+		_, err := l.out.Write(lines)
+		l.mu.Lock()
+		if err != nil {
+			l.dropped += uint64(bytes.Count(lines, []byte{'\n'}))
+		}
+		if cap(lines) <= 2*accessBatch {
+			l.spare = lines
+		}
 	}
+	l.writing = false
+	l.written.Broadcast()
 }
 
-// settle writes what waits. A full disk loses lines, not the log.
-func (l *AccessLog) settle() {
-	if l.w.Flush() != nil {
-		l.w.Reset(l.out)
-	}
+// Dropped returns the number of lines that could not be written.
+func (l *AccessLog) Dropped() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dropped
 }
 
 // Close writes what waits and closes the file.
 func (l *AccessLog) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.w == nil {
+	if l.closed {
 		return nil
 	}
-	if l.timer != nil {
-		l.timer.Stop()
+	l.closed = true
+	for l.writing {
+		l.written.Wait()
 	}
-	err := l.w.Flush()
-	l.w = nil
+	var err error
+	if len(l.pending) > 0 {
+		_, err = l.out.Write(l.pending)
+		l.pending = nil
+	}
 	if cerr := l.close(); err == nil {
 		err = cerr
 	}
@@ -122,34 +166,47 @@ func (l *AccessLog) Close() error {
 
 func appendJSON(b []byte, e *Entry) []byte {
 	x := e.X
-	field := func(name, value string) {
-		b = append(b, ',', '"')
-		b = append(append(b, name...), `":`...)
-		q, err := json.Marshal(value) // escapes what a client may have sent
-		if err != nil {
-			q = []byte(`""`)
-		}
-		b = append(b, q...)
-	}
 	b = append(b, `{"time":"`...)
 	b = x.Start.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, '"')
-	field("request_id", x.ID)
-	field("remote_ip", client(x))
-	field("method", x.Request.Method)
-	field("host", x.Request.Authority)
-	field("target", x.Request.Target)
-	field("protocol", x.Request.Proto.String())
-	field("route", x.Route)
-	b = append(append(b, `,"status":`...), strconv.Itoa(e.Status)...)
-	b = append(append(b, `,"bytes":`...), strconv.FormatInt(e.Sent, 10)...)
+	b = appendField(b, "request_id", x.ID)
+	b = appendField(b, "remote_ip", client(x))
+	b = appendField(b, "method", x.Request.Method)
+	b = appendField(b, "host", x.Request.Authority)
+	b = appendField(b, "target", x.Request.Target)
+	b = appendField(b, "protocol", x.Request.Proto.String())
+	b = appendField(b, "route", x.Route)
+	b = append(b, `,"status":`...)
+	b = strconv.AppendInt(b, int64(e.Status), 10)
+	b = append(b, `,"bytes":`...)
+	b = strconv.AppendInt(b, e.Sent, 10)
 	b = append(b, `,"duration_ms":`...)
 	b = strconv.AppendFloat(b, float64(e.Duration)/float64(time.Millisecond), 'f', 3, 64)
-	field("user_agent", header(x, "user-agent"))
+	b = appendField(b, "user_agent", header(x, "user-agent"))
 	if x.Failure != nil {
-		field("error", x.Failure.Error())
+		b = appendField(b, "error", x.Failure.Error())
 	}
 	return append(b, '}')
+}
+
+// appendField appends a string member. A client may have sent any bytes in it:
+// what can't stand in JSON text as it is, is escaped.
+func appendField(b []byte, name, value string) []byte {
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, `":"`...)
+	for _, r := range value {
+		switch {
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r < 0x20 || r == 0x7f || r == 0x2028 || r == 0x2029:
+			const hex = "0123456789abcdef"
+			b = append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+		default:
+			b = utf8.AppendRune(b, r) // U+FFFD for what is not UTF-8
+		}
+	}
+	return append(b, '"')
 }
 
 // appendCommon is the Common Log Format of NCSA httpd.

@@ -37,18 +37,15 @@ type Metrics struct {
 	routes    map[string]*Route
 	filters   map[[2]string]*Filter
 	endpoints map[[2]string]*Endpoint
-	plugins   map[string]bool
+	plugins   map[string]*plugin
 	policies  map[string]*Policy
 }
 
-// Buckets in seconds: of requests, and of what runs inside the process.
-var (
-	requestBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
-	filterBuckets  = []float64{1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 1e-2, 1e-1, 1}
-)
-
 // New registers the metrics with reg, which must not have them yet.
 func New(reg *prometheus.Registry) *Metrics {
+	// Buckets in seconds: of requests, and of what runs inside the process.
+	requestBuckets := []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	filterBuckets := []float64{1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 1e-2, 1e-1, 1}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 		reg.MustRegister(v)
@@ -83,7 +80,7 @@ func New(reg *prometheus.Registry) *Metrics {
 		routes:          map[string]*Route{},
 		filters:         map[[2]string]*Filter{},
 		endpoints:       map[[2]string]*Endpoint{},
-		plugins:         map[string]bool{},
+		plugins:         map[string]*plugin{},
 		policies:        map[string]*Policy{},
 	}
 	m.reloadOK = prometheus.NewGauge(prometheus.GaugeOpts{Name: "headgate_config_last_reload_successful", Help: "Whether the last load of the configuration was taken."})
@@ -97,9 +94,11 @@ func New(reg *prometheus.Registry) *Metrics {
 // byStatus are the counters of one label set by status, made when first used.
 // A route answers with few different ones: a scan beats a table for each.
 type byStatus struct {
+	m      *Metrics
 	vec    *prometheus.CounterVec
 	labels []string
-	at     [8]atomic.Pointer[statusCounter]
+	at     [12]atomic.Pointer[statusCounter]
+	gone   bool // guarded by m.mu
 }
 
 type statusCounter struct {
@@ -122,7 +121,14 @@ func (b *byStatus) inc(status int) {
 	b.bind(status).Inc()
 }
 
+// bind makes the counter of a status. The handle of something that is gone must
+// not bring its series back.
 func (b *byStatus) bind(status int) *statusCounter {
+	b.m.mu.Lock()
+	defer b.m.mu.Unlock()
+	if b.gone {
+		return &statusCounter{status, prometheus.NewCounter(prometheus.CounterOpts{})}
+	}
 	labels := append(append(make([]string, 0, 3), b.labels...), strconv.Itoa(status))
 	return &statusCounter{status, b.vec.WithLabelValues(labels...)}
 }
@@ -141,7 +147,7 @@ func (m *Metrics) Route(name string) *Route {
 	r := m.routes[name]
 	if r == nil {
 		r = &Route{
-			requests: byStatus{vec: m.requests, labels: []string{name}},
+			requests: byStatus{m: m, vec: m.requests, labels: []string{name}},
 			duration: m.duration.WithLabelValues(name), active: m.active.WithLabelValues(name),
 		}
 		m.routes[name] = r
@@ -191,96 +197,6 @@ func (f *Filter) Observe(v exchange.Verdict, d time.Duration) {
 // Shadow records what a filter in shadow mode would have decided.
 func (f *Filter) Shadow(v exchange.Verdict) { f.shadow[v].Inc() }
 
-// Endpoint is the metrics of one endpoint of an upstream.
-type Endpoint struct {
-	requests byStatus
-	seconds  prometheus.Observer
-	active   prometheus.Gauge
-	errors   *prometheus.CounterVec
-	labels   [2]string
-}
-
-// Endpoint returns the handle of an endpoint.
-func (m *Metrics) Endpoint(upstream, address string) *Endpoint {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	key := [2]string{upstream, address}
-	e := m.endpoints[key]
-	if e == nil {
-		e = &Endpoint{
-			requests: byStatus{vec: m.upstreamRequest, labels: []string{upstream, address}},
-			seconds:  m.upstreamSeconds.WithLabelValues(upstream, address),
-			active:   m.upstreamActive.WithLabelValues(upstream, address),
-			errors:   m.upstreamError, labels: key,
-		}
-		m.endpoints[key] = e
-	}
-	return e
-}
-
-// Start counts a request at the endpoint, until End.
-func (e *Endpoint) Start() { e.active.Inc() }
-
-// End is the counterpart of Start.
-func (e *Endpoint) End() { e.active.Dec() }
-
-// Done records a response head.
-func (e *Endpoint) Done(status int, d time.Duration) {
-	e.requests.inc(status)
-	e.seconds.Observe(d.Seconds())
-}
-
-// Error records a request without a response; kind is connect, reset or
-// timeout.
-func (e *Endpoint) Error(kind string) {
-	e.errors.WithLabelValues(e.labels[0], e.labels[1], kind).Inc()
-}
-
-// Trap counts a call into a plugin that ended badly.
-func (m *Metrics) Trap(plugin, reason string) {
-	m.plugin(plugin)
-	m.pluginTraps.WithLabelValues(plugin, reason).Inc()
-}
-
-// Instances changes the number of a plugin's instances.
-func (m *Metrics) Instances(plugin string, delta int) {
-	m.plugin(plugin)
-	m.pluginInstances.WithLabelValues(plugin).Add(float64(delta))
-}
-
-func (m *Metrics) plugin(name string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.plugins[name] = true
-}
-
-// Policy is the metrics of one policy.
-type Policy struct {
-	results map[string]prometheus.Counter
-	seconds prometheus.Observer
-}
-
-// Policy returns the handle of a policy.
-func (m *Metrics) Policy(name string) *Policy {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	p := m.policies[name]
-	if p == nil {
-		p = &Policy{seconds: m.decisionSeconds.WithLabelValues(name), results: map[string]prometheus.Counter{}}
-		for _, r := range []string{"allow", "deny", "error"} {
-			p.results[r] = m.decisions.WithLabelValues(name, r)
-		}
-		m.policies[name] = p
-	}
-	return p
-}
-
-// Decision records one decision; result is allow, deny or error.
-func (p *Policy) Decision(result string, d time.Duration) {
-	p.results[result].Inc()
-	p.seconds.Observe(d.Seconds())
-}
-
 // Reload records an attempt to load the configuration.
 func (m *Metrics) Reload(ok bool, t time.Time) {
 	if !ok {
@@ -295,49 +211,3 @@ func (m *Metrics) Reload(ok bool, t time.Time) {
 
 // Panic counts a recovered panic.
 func (m *Metrics) Panic() { m.panics.Inc() }
-
-// Names are the names that a configuration has.
-type Names struct{ Routes, Upstreams, Plugins, Policies map[string]bool }
-
-// Retain drops the series of everything that n does not name. Handles that are
-// still in use go on counting into nothing.
-func (m *Metrics) Retain(n Names) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	drop := func(label, value string, vecs ...interface {
-		DeletePartialMatch(prometheus.Labels) int
-	}) {
-		for _, v := range vecs {
-			v.DeletePartialMatch(prometheus.Labels{label: value})
-		}
-	}
-	for name := range m.routes {
-		if name != "" && !n.Routes[name] {
-			delete(m.routes, name)
-			drop("route", name, m.requests, m.duration, m.active, m.filterDuration, m.filterVerdicts, m.filterShadow)
-		}
-	}
-	for key := range m.filters {
-		if !n.Routes[key[0]] {
-			delete(m.filters, key)
-		}
-	}
-	for key := range m.endpoints {
-		if !n.Upstreams[key[0]] {
-			delete(m.endpoints, key)
-			drop("upstream", key[0], m.upstreamRequest, m.upstreamError, m.upstreamSeconds, m.upstreamActive)
-		}
-	}
-	for name := range m.plugins {
-		if !n.Plugins[name] {
-			delete(m.plugins, name)
-			drop("plugin", name, m.pluginTraps, m.pluginInstances)
-		}
-	}
-	for name := range m.policies {
-		if !n.Policies[name] {
-			delete(m.policies, name)
-			drop("policy", name, m.decisions, m.decisionSeconds)
-		}
-	}
-}
