@@ -65,7 +65,6 @@ func (c *serverConn) release() {
 // serve takes one request through its life and reports whether the connection
 // may carry another.
 func (c *serverConn) serve() bool {
-	c.set = c.s.settings.Load()
 	m, status, err := c.readHead()
 	if err != nil {
 		if status > 0 {
@@ -86,9 +85,13 @@ func (c *serverConn) readHead() (m meta, status int, err error) {
 	for begun := false; ; {
 		if in.w == 0 {
 			c.release()
+			c.set = c.s.settings.Load()
 			if err := c.first(); err != nil {
 				return m, 0, err
 			}
+			c.set = c.s.settings.Load() // it may have waited for long
+		} else if !begun {
+			c.set = c.s.settings.Load()
 		}
 		if c.x == nil {
 			x, ok := c.s.idle.Get().(*exchange.Exchange)
