@@ -1,0 +1,69 @@
+# Everything here needs Go and make only, except lint, test-race and bench,
+# which name what they lack. `.ci/setup` installs it.
+
+GO       ?= go
+FUZZTIME ?= 10s
+BENCH    ?=
+
+export CGO_ENABLED = 0
+
+# Plugins are compiled as PLUGINS in docs/write-a-plugin.md says.
+WASM   = GOOS=wasip1 GOARCH=wasm $(GO) build -ldflags='-s -w' -buildmode=c-shared
+STD    = host/builtin/files/std.wasm
+TENANT = examples/quickstart/tenant.wasm
+SDK    := $(shell find sdk/go -name '*.go' ! -name '*_test.go') sdk/go/go.mod
+FIRST  := $(shell find plugins -name '*.go' ! -name '*_test.go') plugins/go.mod
+
+.PHONY: all run build plugins test test-race test-full bench lint fmt clean
+
+all: build
+
+## run: build, and start the quickstart with its demo backends on loopback
+run: build
+	@sh examples/run.sh quickstart
+
+## build: bin/headgate with the built-in filters in it
+build: plugins
+	$(GO) build -trimpath -ldflags='-s -w' -o bin/headgate ./cmd/headgate
+
+## plugins: what is compiled to WebAssembly, if its sources changed
+plugins: $(STD) $(TENANT)
+
+$(STD): $(FIRST) $(SDK)
+	cd plugins && $(WASM) -o ../$(STD) ./std
+
+$(TENANT): $(SDK)
+	cd sdk/go && $(WASM) -o ../../$(TENANT) ./examples/tenant
+
+## test: the tests of all three modules
+test: plugins
+	$(GO) test ./...
+	cd sdk/go && $(GO) test ./...
+	cd plugins && $(GO) test ./...
+
+## test-race: the same under the race detector, which needs a C compiler
+test-race: plugins
+	@command -v gcc >/dev/null || command -v cc >/dev/null || { echo "test-race needs a C compiler"; exit 1; }
+	CGO_ENABLED=1 $(GO) test -race ./...
+	cd sdk/go && CGO_ENABLED=1 $(GO) test -race ./...
+	cd plugins && CGO_ENABLED=1 $(GO) test -race ./...
+
+## test-full: test, test-race, and every fuzz target for FUZZTIME
+test-full: test test-race
+	@sh test/fuzz.sh $(FUZZTIME)
+
+## bench: CPU, throughput, latency and memory beside nginx and haproxy
+bench: build
+	$(GO) run ./bench $(BENCH)
+
+## lint: formatting, vet, and staticcheck and govulncheck where installed
+lint:
+	@sh test/lint.sh
+
+## fmt: lay Go and configuration files out
+fmt: build
+	gofmt -w cmd runtime host policies plugins sdk bench test
+	bin/headgate fmt examples
+
+clean:
+	rm -rf bin $(STD) $(TENANT)
