@@ -121,9 +121,10 @@ func chunkLine(p []byte) (n int, size int64, ext int, err error) {
 		return 0, 0, 0, bad("a chunk size is not valid")
 	}
 	if digits < eol-1 {
+		// No space before it: RFC 9112 section 7.1.1 calls that bad, and readers
+		// differ in what they make of it.
 		line := p[digits : eol-1]
-		after := bytes.TrimLeft(line, " \t")
-		if len(after) == 0 || after[0] != ';' || valueEnd(line, 0) != len(line) {
+		if line[0] != ';' || valueEnd(line, 0) != len(line) {
 			return 0, 0, 0, bad("a chunk extension is not valid")
 		}
 		ext = len(line)
