@@ -110,7 +110,7 @@ func (s *Server) Start() error {
 	s.ln = ln
 	go func() {
 		defer close(s.serving)
-		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.opts.Log.Error("the admin API stopped", "error", err.Error())
 		}
 	}()
