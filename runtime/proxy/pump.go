@@ -15,7 +15,8 @@ import (
 type pump struct {
 	done    chan struct{}
 	running atomic.Bool
-	err     error // of the client's side; valid after done
+	broken  atomic.Bool // set before the upstream connection is closed for err
+	err     error       // of the client's side; valid after done
 }
 
 // sending reports whether the body is still under way. A nil pump has nothing
@@ -37,15 +38,19 @@ func (f *flow) startPump() {
 		defer func() {
 			if r := recover(); r != nil {
 				f.e.metrics.Panic()
-				p.err = fmt.Errorf("panic: %v", r)
-				conn.Close()
+				p.fail(fmt.Errorf("panic: %v", r), conn)
 			}
 		}()
 		if err := send(&x.Request, conn, idle); err != nil {
-			p.err = err
-			conn.Close()
+			p.fail(err, conn)
 		}
 	}()
+}
+
+func (p *pump) fail(err error, conn *upstream.Conn) {
+	p.err = err
+	p.broken.Store(true)
+	conn.Close()
 }
 
 // send returns errors of reading only: an upstream that stops reading may still
@@ -80,6 +85,10 @@ func (f *flow) stopPump() error {
 	case <-p.done:
 		return p.err
 	default:
+	}
+	if p.broken.Load() {
+		<-p.done
+		return p.err
 	}
 	f.x.Front.StopBody()
 	<-p.done
