@@ -151,7 +151,7 @@ func trailerSection(p []byte, t *exchange.Head, lim Limits) (n int, err error) {
 	raw := bytes.Clone(p[:n]) // the buffer is used again before trailers are read
 	t.Reset(raw)
 	var m meta
-	if err := parseFields(t, raw, 0, lim, &m); err != nil {
+	if end, err := parseFields(t, raw, 0, lim, &m); err != nil || end != n {
 		t.Reset(nil)
 		return 0, bad("the trailer section is not valid")
 	}

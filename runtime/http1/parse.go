@@ -125,7 +125,7 @@ var headEnd = []byte("\r\n\r\n")
 
 // findEnd returns the length of the head at the start of buf including the
 // empty line, or 0 if more bytes are needed. The first seen bytes of buf are
-// known to hold no end.
+// known to hold no end. A head that comes whole is parsed without it.
 func findEnd(buf []byte, seen int, lim Limits) (int, error) {
 	from := max(seen-len(headEnd)+1, 0)
 	if i := bytes.Index(buf[from:], headEnd); i >= 0 && from+i+len(headEnd) <= lim.MaxHeaderBytes {
@@ -157,55 +157,64 @@ func findEnd(buf []byte, seen int, lim Limits) (int, error) {
 // maxName is the longest field name that a Head can hold.
 const maxName = 1<<16 - 1
 
-// parseFields parses the field lines of head from at to its empty line (RFC
-// 9112 section 5). No folding: a line that starts with a space has no name.
-func parseFields(h *exchange.Head, head []byte, at int, lim Limits, m *meta) error {
+// parseFields parses the field lines of buf from at to the empty line, behind
+// which end is (RFC 9112 section 5). end is 0 if that is not in buf. No folding:
+// a line that starts with a space has no name.
+func parseFields(h *exchange.Head, buf []byte, at int, lim Limits, m *meta) (end int, err error) {
 	for count := 0; ; count++ {
 		name := at
-		for at < len(head) && class[head[at]]&tokenByte != 0 {
+		for at < len(buf) && class[buf[at]]&tokenByte != 0 {
 			at++
 		}
-		if at+1 >= len(head) || head[at] != ':' {
-			if at == name && at+1 < len(head) && head[at] == '\r' && head[at+1] == '\n' {
-				break
+		nameLen := at - name
+		switch {
+		case at == len(buf):
+			return 0, nil
+		case buf[at] == ':' && nameLen > 0:
+		case buf[at] == '\r' && nameLen == 0:
+			if at+1 == len(buf) {
+				return 0, nil
 			}
-			return bad("a header line has no valid field name")
+			if buf[at+1] != '\n' {
+				return 0, bad("a line ends without LF")
+			}
+			if m.named {
+				dropNamed(h)
+			}
+			return at + 2, nil
+		default:
+			return 0, bad("a header line has no valid field name")
 		}
 		if count >= lim.MaxHeaders {
-			return &Error{431, "the message has too many header fields"}
-		}
-		nameLen := at - name
-		if nameLen == 0 {
-			return bad("a header line has no valid field name")
+			return 0, &Error{431, "the message has too many header fields"}
 		}
 		if nameLen > maxName {
-			return &Error{431, "a header field name is too long"}
+			return 0, &Error{431, "a header field name is too long"}
 		}
 		v := at + 1
-		for v < len(head) && (head[v] == ' ' || head[v] == '\t') {
+		for v < len(buf) && (buf[v] == ' ' || buf[v] == '\t') {
 			v++
 		}
-		eol := valueEnd(head, v)
-		if eol+1 >= len(head) || head[eol] != '\r' || head[eol+1] != '\n' {
-			return bad("a header value has an invalid byte")
+		eol := valueEnd(buf, v)
+		if eol+1 >= len(buf) && (eol == len(buf) || buf[eol] == '\r') {
+			return 0, nil
 		}
-		end := eol
-		for end > v && (head[end-1] == ' ' || head[end-1] == '\t') {
-			end--
+		if buf[eol] != '\r' || buf[eol+1] != '\n' {
+			return 0, bad("a header value has an invalid byte")
 		}
-		id := exchange.Classify(head[name : name+nameLen])
-		h.AddSpan(id, name, nameLen, v, end-v)
+		last := eol
+		for last > v && (buf[last-1] == ' ' || buf[last-1] == '\t') {
+			last--
+		}
+		id := exchange.Classify(buf[name : name+nameLen])
+		h.AddSpan(id, name, nameLen, v, last-v)
 		if id != exchange.NameOther {
-			if err := m.note(id, head[v:end]); err != nil {
-				return err
+			if err := m.note(id, buf[v:last]); err != nil {
+				return 0, err
 			}
 		}
 		at = eol + 2
 	}
-	if m.named {
-		dropNamed(h)
-	}
-	return nil
 }
 
 // note keeps what a field says about framing and the connection.

@@ -25,23 +25,28 @@ func parseRequest(buf []byte, seen int, r *exchange.Request, lim Limits) (int, m
 	if len(buf) >= 2 && buf[0] == '\r' && buf[1] == '\n' {
 		start = 2
 	}
-	n, err := findEnd(buf[start:], max(seen-start, 0), lim)
-	if n == 0 || err != nil {
-		return 0, m, err
+	if seen > 0 {
+		if n, err := findEnd(buf[start:], max(seen-start, 0), lim); n == 0 || err != nil {
+			return 0, m, err
+		}
 	}
-	head := buf[:start+n]
-	at := start + bytes.IndexByte(head[start:], '\n') + 1
-	r.Head.Reset(head)
-	if err := parseRequestLine(head[start:at-1], r, lim); err != nil {
-		return 0, m, err
+	head := buf[:min(len(buf), start+lim.MaxHeaderBytes)]
+	n, err := 0, error(nil)
+	if eol := bytes.IndexByte(head[start:], '\n'); eol >= 0 {
+		r.Head.Reset(head)
+		if err = parseRequestLine(head[start:start+eol], r, lim); err == nil {
+			n, err = parseFields(&r.Head, head, start+eol+1, lim, &m)
+		}
 	}
-	if err := parseFields(&r.Head, head, at, lim, &m); err != nil {
-		return 0, m, err
+	if n == 0 && err == nil {
+		_, err = findEnd(buf[start:], 0, lim)
+	} else if err == nil {
+		err = frameRequest(r, &m)
 	}
-	if err := frameRequest(r, &m); err != nil {
-		return 0, m, err
+	if err != nil {
+		n = 0
 	}
-	return len(head), m, nil
+	return n, m, err
 }
 
 // parseRequestLine parses line, which ends in CR (RFC 9112 section 3).

@@ -16,28 +16,27 @@ func ParseResponse(buf []byte, method string, r *exchange.Response, lim Limits) 
 
 func parseResponse(buf []byte, seen int, method string, r *exchange.Response, lim Limits) (int, meta, error) {
 	var m meta
-	n, err := findEnd(buf, seen, lim)
-	if n == 0 || err != nil {
+	if seen > 0 {
+		if n, err := findEnd(buf, seen, lim); n == 0 || err != nil {
+			return 0, m, upstreamError(err)
+		}
+	}
+	head := buf[:min(len(buf), lim.MaxHeaderBytes)]
+	eol := bytes.IndexByte(head, '\n')
+	if eol < 0 {
+		_, err := findEnd(buf, 0, lim)
 		return 0, m, upstreamError(err)
 	}
-	head := buf[:n]
-	eol := bytes.IndexByte(head, '\n')
-	line := head[:max(eol-1, 0)]
-	// RFC 9112 section 4; some servers leave the space before an empty reason out.
-	if len(line) < 12 || string(line[:7]) != "HTTP/1." || line[8] != ' ' || len(line) > 12 && line[12] != ' ' || head[eol-1] != '\r' ||
-		!digit(line[9]) || !digit(line[10]) || !digit(line[11]) || valueEnd(line, 0) != len(line) {
-		return 0, m, &Error{502, "the status line is not valid"}
-	}
-	http10 := line[7] == '0'
-	if !http10 && line[7] != '1' {
-		return 0, m, &Error{502, "the version of the response is not supported"}
-	}
-	r.Status = int(line[9]-'0')*100 + int(line[10]-'0')*10 + int(line[11]-'0')
-	if r.Status < 100 || r.Status > 599 {
-		return 0, m, &Error{502, "the status is out of range"}
+	http10, err := parseStatusLine(head[:eol], r)
+	if err != nil {
+		return 0, m, err
 	}
 	r.Head.Reset(head)
-	if err := parseFields(&r.Head, head, eol+1, lim, &m); err != nil {
+	n, err := parseFields(&r.Head, head, eol+1, lim, &m)
+	if n == 0 && err == nil {
+		_, err = findEnd(buf, 0, lim)
+	}
+	if n == 0 || err != nil {
 		return 0, m, upstreamError(err)
 	}
 	if err := m.framing(http10); err != nil {
@@ -71,6 +70,24 @@ func parseResponse(buf []byte, seen int, method string, r *exchange.Response, li
 	}
 	r.Close = m.close || r.Length == exchange.Unknown && !m.chunked && !noContent(method, r.Status)
 	return n, m, nil
+}
+
+// parseStatusLine parses line, which ends in CR (RFC 9112 section 4). Some
+// servers leave the space before an empty reason out.
+func parseStatusLine(line []byte, r *exchange.Response) (http10 bool, err error) {
+	end := len(line) - 1
+	if end < 12 || line[end] != '\r' || string(line[:7]) != "HTTP/1." || line[8] != ' ' || end > 12 && line[12] != ' ' ||
+		!digit(line[9]) || !digit(line[10]) || !digit(line[11]) || valueEnd(line, 0) != end {
+		return false, &Error{502, "the status line is not valid"}
+	}
+	if http10 = line[7] == '0'; !http10 && line[7] != '1' {
+		return false, &Error{502, "the version of the response is not supported"}
+	}
+	r.Status = int(line[9]-'0')*100 + int(line[10]-'0')*10 + int(line[11]-'0')
+	if r.Status < 100 || r.Status > 599 {
+		return false, &Error{502, "the status is out of range"}
+	}
+	return http10, nil
 }
 
 // upstreamError is err with the status of a bad answer.
