@@ -163,7 +163,15 @@ func readModule(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// builtin returns the plugin of a built-in filter. All of them are one module.
+// BuiltinPlugin is the name under which the built-in filters, which are one
+// module and share its instances, appear in metrics and in the log.
+const BuiltinPlugin = "builtin"
+
+// builtinConcurrency is the number of exchanges inside one of those instances.
+// We know our own filters not to trap.
+const builtinConcurrency = 64
+
+// builtin returns the plugin of a built-in filter.
 func (b *builder) builtin(f *Filter) *host.Plugin {
 	if p, ok := b.builtins[f.Label]; ok {
 		return p
@@ -174,7 +182,10 @@ func (b *builder) builtin(f *Filter) *host.Plugin {
 		b.diags.errorf(f.LabelRange, "Built-in filter missing", "This binary was built without the built-in filters, so %q can't be used. make build makes one that has them.", f.Label)
 		return nil
 	}
-	p, err := b.d.Host.Plugin(b.ctx, host.Spec{Name: f.Label, Wasm: wasm, Filter: f.Label, HeadersRead: []string{"*"}, HeadersWrite: []string{"*"}})
+	p, err := b.d.Host.Plugin(b.ctx, host.Spec{
+		Name: BuiltinPlugin, Wasm: wasm, Filter: f.Label, Concurrency: builtinConcurrency,
+		HeadersRead: []string{"*"}, HeadersWrite: []string{"*"},
+	})
 	if err != nil {
 		b.diags.errorf(f.LabelRange, "Built-in filter does not start", "The filter %q can't be used: %s.", f.Label, err)
 		return nil

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 
-	"github.com/headgate/headgate/host/builtin"
 	"github.com/headgate/headgate/runtime/config"
 	"github.com/headgate/headgate/runtime/proxy"
 	"github.com/headgate/headgate/runtime/router"
@@ -54,9 +53,7 @@ func (g *generation) names() telemetry.Names {
 	for _, p := range c.Plugins {
 		n.Plugins[p.Name] = true
 	}
-	for _, name := range builtin.Names() {
-		n.Plugins[name] = true
-	}
+	n.Plugins[config.BuiltinPlugin] = true
 	for _, p := range c.Policies {
 		n.Policies[p.Name] = true
 	}

@@ -108,7 +108,13 @@ func (f *flow) serverTiming() string {
 		if len(b) > 0 {
 			b = append(b, ", "...)
 		}
-		b = append(b, name...)
+		for i := range len(name) { // a metric name is a token; x["k"] is none
+			if c := name[i : i+1]; exchange.ValidName(c) {
+				b = append(b, c...)
+			} else {
+				b = append(b, '_')
+			}
+		}
 		b = append(b, ";dur="...)
 		b = strconv.AppendFloat(b, float64(d)/float64(time.Millisecond), 'f', 3, 64)
 	}
