@@ -1,0 +1,162 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is a started program with the processes that it makes.
+type process struct {
+	cmd  *exec.Cmd
+	out  *bytes.Buffer
+	done chan struct{} // closed when it has ended
+}
+
+// start runs g in a directory of its own and waits until it accepts.
+func start(ctx context.Context, g gateway, dir string) (*process, error) {
+	if c, err := net.DialTimeout("tcp", g.address, time.Second); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("something listens on %s already, where %s is meant to", g.address, g.name)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: exec.Command(g.command[0], g.command[1:]...), out: &bytes.Buffer{}, done: make(chan struct{})}
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.out, p.out
+	p.cmd.Env = append(os.Environ(), g.env...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait()
+	}()
+	for end := time.Now().Add(15 * time.Second); ; {
+		if c, err := net.DialTimeout("tcp", g.address, time.Second); err == nil {
+			c.Close()
+			return p, nil
+		}
+		select {
+		case <-p.done:
+			return nil, fmt.Errorf("%s ended: %s", g.name, strings.TrimSpace(p.out.String()))
+		case <-ctx.Done():
+			p.stop()
+			return nil, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(end) {
+			p.stop()
+			return nil, errors.New(g.name + " does not accept connections")
+		}
+	}
+}
+
+// stop ends the program, with its group if it does not go by itself.
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(3 * time.Second):
+	}
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // its own group; gone as a rule
+	<-p.done
+}
+
+// pids returns the process and its descendants.
+func (p *process) pids() []int {
+	parents := map[int]int{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, name := range stats {
+		if b, err := os.ReadFile(name); err == nil {
+			if s, err := parseStat(string(b)); err == nil {
+				parents[s.pid] = s.parent
+			}
+		}
+	}
+	list := []int{p.cmd.Process.Pid}
+	for i := 0; i < len(list); i++ {
+		for pid, parent := range parents {
+			if parent == list[i] {
+				list = append(list, pid)
+			}
+		}
+	}
+	return list
+}
+
+// cpu returns the time that all processes of p have used, in user and kernel.
+func (p *process) cpu() time.Duration {
+	var sum time.Duration
+	for _, pid := range p.pids() {
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
+			if s, err := parseStat(string(b)); err == nil {
+				sum += s.cpu
+			}
+		}
+	}
+	return sum
+}
+
+// rss returns the resident memory of all processes of p. Pages that they share
+// count for each.
+func (p *process) rss() int64 {
+	var sum int64
+	for _, pid := range p.pids() {
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
+			if s, err := parseStat(string(b)); err == nil {
+				sum += s.pages * int64(os.Getpagesize())
+			}
+		}
+	}
+	return sum
+}
+
+// stat is what we read of /proc/PID/stat.
+type stat struct {
+	pid, parent int
+	cpu         time.Duration
+	pages       int64 // resident
+}
+
+// tick is the unit of times in /proc: USER_HZ, 100 on every architecture that
+// Go runs on.
+const tick = 10 * time.Millisecond
+
+// parseStat parses a line of proc(5). The name, in parentheses, may hold
+// anything, so fields are counted from the last one.
+func parseStat(line string) (stat, error) {
+	open, end := strings.IndexByte(line, '('), strings.LastIndexByte(line, ')')
+	if open < 0 || end < open {
+		return stat{}, errors.New("no name in stat")
+	}
+	f := strings.Fields(line[end+1:])
+	if len(f) < 22 {
+		return stat{}, errors.New("too few fields in stat")
+	}
+	n := func(s string) int64 {
+		v, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return 0
+		}
+		return v
+	}
+	// utime, stime, and those of children that were waited for: fields 14 to 17.
+	ticks := n(f[11]) + n(f[12]) + n(f[13]) + n(f[14])
+	return stat{
+		pid: int(n(strings.TrimSpace(line[:open]))), parent: int(n(f[1])),
+		cpu: time.Duration(ticks) * tick, pages: n(f[21]),
+	}, nil
+}
