@@ -36,6 +36,7 @@ type Client struct {
 	left     int64 // of a request body with a length
 	complete bool  // the request left whole
 	wrote    bool
+	bounded  bool // by a write deadline
 
 	// The reader's side.
 	in           reader
@@ -217,8 +218,11 @@ func (c *Client) read(p []byte) (int, error) {
 	}
 }
 
-// SetWriteDeadline bounds the writes from now on.
-func (c *Client) SetWriteDeadline(t time.Time) error { return c.nc.SetWriteDeadline(t) }
+// SetWriteDeadline bounds the writes from now on, until Park.
+func (c *Client) SetWriteDeadline(t time.Time) error {
+	c.bounded = !t.IsZero()
+	return c.nc.SetWriteDeadline(t)
+}
 
 // Stale reports whether an idle connection can't be used: its peer closed it,
 // or sent what nobody asked for. It does not wait and costs a system call.
@@ -230,13 +234,17 @@ func (c *Client) Reusable() bool {
 	return c.keepAlive && c.complete && c.answered && c.in.body.done && c.in.r == c.in.w
 }
 
-// Park gives the memory back that an idle connection does not need. The head
-// and the body of the last response are not valid afterwards.
+// Park makes an idle connection wait at no cost: it gives the memory back and
+// lifts the write deadline. The head and the body of the last response are not
+// valid afterwards.
 func (c *Client) Park() {
 	if c.in.r == c.in.w {
 		c.in.release()
 	}
 	c.out.release()
+	if c.bounded { // a deadline that is over would fail the next request
+		_ = c.SetWriteDeadline(time.Time{})
+	}
 }
 
 // Tunnel gives the connection away after a 101 response, with what was read

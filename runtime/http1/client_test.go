@@ -297,6 +297,29 @@ func TestClientDeadline(t *testing.T) {
 	}
 }
 
+// The deadline of one request does not bind the next.
+func TestClientParkLiftsTheWriteDeadline(t *testing.T) {
+	cl := upstream(t, func(nc net.Conn) {
+		for range 2 {
+			swallow(nc, "\r\n\r\n")
+			_, _ = io.WriteString(nc, "HTTP/1.1 204 No Content\r\n\r\n")
+		}
+		swallow(nc, "never")
+	})
+	for range 2 {
+		if err := cl.WriteRequest(newRequest("GET", ""), nil, true); err != nil {
+			t.Fatal(err)
+		}
+		_ = cl.SetWriteDeadline(time.Now().Add(time.Millisecond))
+		var r exchange.Response
+		if err := cl.ReadResponse("GET", &r); err != nil || !cl.Reusable() {
+			t.Fatal(err)
+		}
+		cl.Park()
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 func TestClientTunnel(t *testing.T) {
 	cl := upstream(t, func(nc net.Conn) {
 		swallow(nc, "\r\n\r\n")
