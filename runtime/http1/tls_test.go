@@ -85,7 +85,9 @@ func TestServerTLS(t *testing.T) {
 		b, err := io.ReadAll(c)
 		return string(b), err
 	}
-	get := func(target, fields string) string { return "GET " + target + " HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n" }
+	get := func(target, fields string) string {
+		return "GET " + target + " HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n"
+	}
 	got, err := talk(get("/", "") + get("/large", "") + get("/", "Connection: close\r\n"))
 	if err != nil || strings.Count(got, "\r\n\r\nhttps") != 2 || !strings.Contains(got, "\r\n\r\n30d40\r\n"+large+"\r\n0\r\n\r\n") {
 		t.Errorf("%.300q, %v", got, err)
