@@ -364,4 +364,3 @@ func TestServerWriteTimeout(t *testing.T) {
 		t.Error("it writes on")
 	}
 }
-
