@@ -52,8 +52,8 @@ type gateway struct {
 
 // scenario is one kind of load.
 type scenario struct {
-	name string
-	wrk  []string // further arguments of wrk
+	name, path string
+	wrk        []string // further arguments of wrk
 }
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
@@ -148,8 +148,8 @@ func absolute(path string) string {
 
 func scenarios(conf string) []scenario {
 	return []scenario{
-		{name: "GET 1 KiB"},
-		{name: "POST 4 KiB", wrk: []string{"-s", filepath.Join(conf, "post.lua")}},
+		{name: "GET 1 KiB", path: "/"},
+		{name: "POST 4 KiB", path: "/body", wrk: []string{"-s", filepath.Join(conf, "post.lua")}},
 	}
 }
 
@@ -193,7 +193,7 @@ type subject struct {
 // load runs one load and takes what it cost.
 func (g *subject) load(ctx context.Context, o options, s scenario, d time.Duration) (sample, error) {
 	before := g.process.cpu()
-	w, err := wrk(ctx, "http://"+g.address+"/", o.conns, d, s.wrk)
+	w, err := wrk(ctx, "http://"+g.address+s.path, o.conns, d, s.wrk)
 	if err != nil {
 		return sample{}, err
 	}
