@@ -72,7 +72,7 @@ func BenchmarkChain(b *testing.B) {
 
 type nothing struct{}
 
-func (nothing) Needs() exchange.Needs                         { return exchange.Needs{} }
+func (nothing) Needs() exchange.Needs                        { return exchange.Needs{} }
 func (nothing) Request(*exchange.Exchange) exchange.Verdict  { return exchange.Continue }
 func (nothing) Response(*exchange.Exchange) exchange.Verdict { return exchange.Continue }
 func (nothing) Done(*exchange.Exchange)                      {}
