@@ -55,9 +55,10 @@ func (l *limiter) run(house func()) {
 	timer := time.NewTimer(housekeep)
 	defer timer.Stop()
 	last, cleaned := time.Now(), time.Now()
+	burnt := processCPU()
 	quiet := 0
 	for {
-		every, busy := l.sample(0)
+		every, busy := l.sample(0, 0)
 		if busy {
 			quiet = 0
 		} else {
@@ -67,7 +68,7 @@ func (l *limiter) run(house func()) {
 		if quiet > settle {
 			// A call that began before it could see asleep is seen here.
 			l.asleep.Store(true)
-			if _, busy = l.sample(0); busy {
+			if _, busy = l.sample(0, 0); busy {
 				l.asleep.Store(false)
 				quiet = 0
 			} else {
@@ -79,16 +80,18 @@ func (l *limiter) run(house func()) {
 		case <-l.stop:
 			return
 		case <-l.wake:
-			quiet, last = 0, time.Now()
+			quiet, last, burnt = 0, time.Now(), processCPU()
 			continue
 		case <-timer.C:
 		}
 		l.asleep.Store(false)
 		now := time.Now()
 		// A sample that comes late says that the machine is busy with something
-		// else, or that the process stood still: the guests are not to blame.
-		l.sample(min(now.Sub(last), 2*every))
-		last = now
+		// else, or that the process stood still: the guests are not to blame. Nor
+		// can one have used more than the whole process did.
+		cpu := processCPU()
+		l.sample(min(now.Sub(last), 2*every), cpu-burnt)
+		last, burnt = now, cpu
 		if now.Sub(cleaned) >= housekeep {
 			cleaned = now
 			house()
@@ -97,13 +100,14 @@ func (l *limiter) run(house func()) {
 }
 
 // sample adds the time since the last one to every call that was running then.
-// It returns when to come again, and whether a call is running.
-func (l *limiter) sample(passed time.Duration) (every time.Duration, busy bool) {
+// burnt is what the process computed meanwhile. It returns when to come again,
+// and whether a call is running.
+func (l *limiter) sample(passed, burnt time.Duration) (every time.Duration, busy bool) {
 	every = sampleMax
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for m := range l.meters {
-		if m.sample(passed) {
+		if m.sample(passed, min(passed, burnt)) {
 			busy = true
 			every = min(every, max(sampleMin, time.Duration(m.cpu.Load())/4))
 		}
@@ -180,7 +184,7 @@ func (m *meter) end() Reason {
 }
 
 // sample runs in the limiter's goroutine.
-func (m *meter) sample(passed time.Duration) (running bool) {
+func (m *meter) sample(passed, used time.Duration) (running bool) {
 	s := m.state.Load()
 	if s&1 == 0 || s&expiredBits != 0 {
 		return false
@@ -191,7 +195,7 @@ func (m *meter) sample(passed time.Duration) (running bool) {
 	}
 	m.passed += passed
 	if !m.paused.Load() {
-		m.used += passed
+		m.used += used
 	}
 	switch {
 	case m.used > time.Duration(m.cpu.Load()):

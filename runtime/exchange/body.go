@@ -147,7 +147,8 @@ func (b *Budget) Give(n int64) {
 
 // ReadAhead reads m's body until its end or until limit bytes are in
 // m.Buffered, and sets m.Whole. It may be called again with a larger limit. The
-// body still yields every byte. Errors are those of the body, or ErrMemory.
+// body still yields every byte, also after a read deadline passed. Errors are
+// those of the body, or ErrMemory.
 func (x *Exchange) ReadAhead(m *Message, limit int64) error {
 	if m.Body == nil || m.Whole || limit <= 0 || int64(len(m.Buffered)) >= limit {
 		return nil
@@ -157,12 +158,20 @@ func (x *Exchange) ReadAhead(m *Message, limit int64) error {
 	if p, ok := m.Body.(*Prefixed); ok && p.Head != nil {
 		buf, rest = p.Head, p.Rest
 	}
+	// What was read is kept even if the body breaks, or only takes a break: a
+	// read deadline may pass and the caller may come again.
+	keep := func() {
+		if len(buf) > 0 {
+			m.Body = &Prefixed{Head: buf, Rest: rest}
+		}
+	}
 	// One more byte than limit tells a body of exactly limit from a longer one.
 	for int64(len(buf)) <= limit && rest != nil {
 		p, err := rest.Next()
 		if err == io.EOF {
 			rest = nil
 		} else if err != nil {
+			keep()
 			return err
 		}
 		if buf == nil && rest == nil {
@@ -171,6 +180,7 @@ func (x *Exchange) ReadAhead(m *Message, limit int64) error {
 		}
 		if len(p) > 0 {
 			if !x.Memory.Take(int64(len(p))) {
+				keep()
 				return ErrMemory
 			}
 			x.held += int64(len(p))

@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -105,6 +106,33 @@ func TestReadAheadAgain(t *testing.T) {
 	}
 	if got := drain(t, x.Request.Body); got != "hello world" {
 		t.Errorf("the body yields %q", got)
+	}
+}
+
+// pausing is a body whose second read fails once, as under a deadline.
+type pausing struct {
+	parts
+	calls int
+}
+
+func (p *pausing) Next() ([]byte, error) {
+	if p.calls++; p.calls == 2 {
+		return nil, os.ErrDeadlineExceeded
+	}
+	return p.parts.Next()
+}
+
+func TestReadAheadGoesOnAfterADeadline(t *testing.T) {
+	var x exchange.Exchange
+	x.Response.Body = &pausing{parts: parts{list: []string{"abc", "def"}}}
+	if err := x.ReadAhead(&x.Response.Message, 100); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("error %v", err)
+	}
+	if err := x.ReadAhead(&x.Response.Message, 100); err != nil {
+		t.Fatal(err)
+	}
+	if p, whole := x.Response.Content(); string(p) != "abcdef" || !whole {
+		t.Errorf("got %q, whole %v", p, whole)
 	}
 }
 

@@ -119,9 +119,18 @@ func (f *flow) firstBytes() (p []byte, whole bool, err error) {
 	return p, false, err
 }
 
+// sureToFit is what the send buffer of an idle socket takes without waiting for
+// the peer: a smaller request needs no deadline.
+const sureToFit = 4 << 10
+
 // roundTrip sends the request and reads the response head.
 func (f *flow) roundTrip(first []byte, whole bool) error {
 	t, x := &f.try, f.x
+	if len(first) > sureToFit || !whole {
+		if err := t.conn.SetWriteDeadline(time.Now().Add(x.Conn.Listener.Idle())); err != nil {
+			return err
+		}
+	}
 	if err := t.conn.WriteRequest(&x.Request, first, whole); err != nil && !t.conn.Wrote() {
 		return err
 	}
