@@ -43,6 +43,10 @@ type instance struct {
 	used     uint64 // pool.epoch when last given back
 }
 
+// startPatience is how many times its processor time a start may take by the
+// clock: a busy machine is not the guest's fault.
+const startPatience = 4
+
 // newInstance instantiates the module. cfg is the configuration of a module
 // that can have only one, else nil.
 func (p *pool) newInstance(cfg *native.Config) (*instance, error) {
@@ -63,7 +67,7 @@ func (p *pool) newInstance(cfg *native.Config) (*instance, error) {
 	for _, e := range p.environ {
 		config = config.WithEnv(e[0], e[1])
 	}
-	in.begin(p.spec.StartCPU, p.spec.StartCPU)
+	in.begin(p.spec.StartCPU, startPatience*p.spec.StartCPU)
 	in.mod, err = p.host.runtime.InstantiateModule(in.guest, p.module.compiled, config)
 	if err == nil {
 		if err = in.guest.Start(in.mod); err == nil && in.mod.IsClosed() {
@@ -187,7 +191,7 @@ func (in *instance) ready(ctx context.Context, cfg *native.Config, wait time.Dur
 	if in.guest.Configured(cfg.ID) {
 		return waited, nil
 	}
-	in.begin(in.pool.spec.StartCPU, in.pool.spec.StartCPU)
+	in.begin(in.pool.spec.StartCPU, startPatience*in.pool.spec.StartCPU)
 	if err = in.finish(in.guest.Configure(cfg)); err != nil {
 		in.unlock()
 		return waited, err
