@@ -23,8 +23,10 @@ type source struct {
 	onReload  func()
 }
 
-func (s *source) Ready() error   { return s.notReady }
-func (s *source) Status() Status { return Status{State: "ok", Generation: 1 + s.reloads, LastError: "<b>"} }
+func (s *source) Ready() error { return s.notReady }
+func (s *source) Status() Status {
+	return Status{State: "ok", Generation: 1 + s.reloads, LastError: "<b>"}
+}
 func (s *source) Reload(context.Context) error {
 	s.reloads++
 	if s.onReload != nil {

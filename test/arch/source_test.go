@@ -131,6 +131,8 @@ func TestNoPackageState(t *testing.T) {
 }
 
 // isTop reports whether o is declared at the top level of f.
+//
+//lint:ignore SA1019 names within one file are all that is asked of it
 func isTop(f *ast.File, o *ast.Object) bool { return f.Scope.Lookup(o.Name) == o }
 
 // A file of more than this many lines holds more than one idea.
