@@ -115,6 +115,7 @@ func (s *Server) serve(info *exchange.Conn, w http.ResponseWriter, r *http.Reque
 			f.Refuse(&t.x, status, reason)
 		} else {
 			w.WriteHeader(status)
+			t.state = done
 		}
 	} else {
 		s.handler.Serve(&t.x)
