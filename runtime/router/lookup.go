@@ -1,6 +1,7 @@
 package router
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,55 +13,67 @@ type Result struct {
 	// Route is the index of the route; -1 if none matches.
 	Route int
 	// Allow are the methods that routes take for this request, if only the
-	// method stands in the way.
+	// method stands in the way. Conditions on the body are left out of account:
+	// they are not asked of a request with the wrong method.
 	Allow []string
 }
 
 // search is one look-up under way.
 type search struct {
-	x      *exchange.Exchange
-	path   string
-	found  *rule
-	allow  []string
-	values [maxParams]string
-	count  int
+	x       *exchange.Exchange
+	path    string
+	found   *rule
+	refused bool // a method stood in the way
+	collect bool // gather the methods of the routes where that is so
+	allow   []string
+	values  [maxParams]string
+	count   int
 }
 
 // Lookup finds the route of x, whose Host and Request.Path are normalised, and
-// sets x.Params. It does not allocate unless a variable needs decoding or no
-// route matches.
+// sets x.Params. It does not allocate, but for the decoding of variables and for
+// Allow.
 func (t *Table) Lookup(x *exchange.Exchange) Result {
+	x.Params = x.Params[:0]
 	s := search{x: x, path: x.Request.Path}
-	if h := t.exact[x.Host]; h != nil && s.host(h) {
-		return s.result()
-	}
-	if len(t.wild) > 0 {
-		name := x.Host
-		for {
-			i := strings.IndexByte(name, '.')
-			if i < 0 {
-				break
-			}
-			name = name[i+1:]
-			if h := t.wild[name]; h != nil && s.host(h) {
-				return s.result()
-			}
+	if t.find(&s) {
+		for i, name := range s.found.params {
+			x.Params = append(x.Params, exchange.Param{Name: name, Value: decode(s.values[i], &x.Arena)})
 		}
+		return Result{Route: s.found.index}
 	}
-	s.host(t.any)
-	return s.result()
+	if !s.refused {
+		return Result{Route: -1}
+	}
+	s.collect = true
+	t.find(&s)
+	slices.Sort(s.allow)
+	return Result{Route: -1, Allow: slices.Compact(s.allow)}
 }
 
-func (s *search) result() Result {
-	if s.found == nil {
-		slices.Sort(s.allow)
-		return Result{Route: -1, Allow: slices.Compact(s.allow)}
+// find tries the hosts in order of precedence.
+func (t *Table) find(s *search) bool {
+	name := s.x.Host
+	if h := t.exact[name]; h != nil && s.host(h) {
+		return true
 	}
-	s.x.Params = s.x.Params[:0]
-	for i, name := range s.found.params {
-		s.x.Params = append(s.x.Params, exchange.Param{Name: name, Value: decode(s.values[i], &s.x.Arena)})
+	// Of a name with many labels only as many count as the longest wildcard has.
+	at, left := -1, name
+	for range t.wildLabels {
+		i := strings.LastIndexByte(left, '.')
+		if i < 0 {
+			break
+		}
+		at, left = i, left[:i]
 	}
-	return Result{Route: s.found.index}
+	for at >= 0 {
+		name = name[at+1:]
+		if h := t.wild[name]; h != nil && s.host(h) {
+			return true
+		}
+		at = strings.IndexByte(name, '.')
+	}
+	return s.host(t.any)
 }
 
 // host tries the paths of h in order of precedence.
@@ -68,21 +81,17 @@ func (s *search) host(h *host) bool {
 	if s.try(h.exact.get(s.path)) {
 		return true
 	}
-	if h.template != nil && strings.HasPrefix(s.path, "/") && s.template(h.template, s.path[1:]) {
+	if h.template != nil && s.path != "" && s.path[0] == '/' && s.template(h.template, s.path[1:]) {
 		return true
 	}
-	for i := range h.regexes {
-		if e := &h.regexes[i]; e.re.MatchString(s.path) && s.try(e.rules) {
-			return true
-		}
-	}
-	return s.prefix(h) || s.try(h.all)
+	return len(h.regexes) > 0 && s.regex(h.regexes) || !h.prefixes.empty() && s.prefix(h) || s.try(h.all)
 }
 
-// template matches the segments of path below n, best first.
+// template matches the segments of path below n, best first. It visits a node at
+// most once.
 func (s *search) template(n *node, path string) bool {
 	part, after, more := strings.Cut(path, "/")
-	if next := n.next[part]; next != nil && s.below(next, after, more) {
+	if next := n.next.get(part); next != nil && s.below(next, after, more) {
 		return true
 	}
 	if n.param != nil && part != "" {
@@ -95,11 +104,7 @@ func (s *search) template(n *node, path string) bool {
 	}
 	if n.rest != nil {
 		s.values[s.count] = path
-		s.count++
-		if s.try(n.rest) {
-			return true
-		}
-		s.count--
+		return s.try(n.rest)
 	}
 	return false
 }
@@ -111,11 +116,26 @@ func (s *search) below(n *node, path string, more bool) bool {
 	return s.try(n.end)
 }
 
+// regex tries expressions in their order. Routes with the same one that stand
+// together run it once.
+func (s *search) regex(list []regexRule) bool {
+	var last *regexp.Regexp
+	matches := false
+	for i := range list {
+		r := &list[i]
+		if r.pattern.re != last {
+			last = r.pattern.re
+			matches = last.MatchString(s.path)
+		}
+		if matches && s.takes(r.rule) {
+			return true
+		}
+	}
+	return false
+}
+
 // prefix tries the prefixes of the path, longest first.
 func (s *search) prefix(h *host) bool {
-	if h.prefixes.few == nil && h.prefixes.many == nil {
-		return false
-	}
 	// Nothing longer than the deepest prefix needs a look.
 	p, slashes := s.path, 0
 	for i := range len(p) {
@@ -138,37 +158,42 @@ func (s *search) prefix(h *host) bool {
 	}
 }
 
-// try takes the first rule that holds. Bodies are looked at last: only if no
-// cheaper rule of a better rank holds.
+// try takes the first rule that holds.
 func (s *search) try(rules []*rule) bool {
 	for _, u := range rules {
-		if s.holds(u) {
-			s.found = u
+		if s.takes(u) {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *search) holds(u *rule) bool {
-	if len(u.listeners) > 0 && (s.x.Conn == nil || !slices.Contains(u.listeners, s.x.Conn.Listener.Name)) {
+// takes finds the request's route if u holds. What is cheap is asked first, the
+// body last.
+func (s *search) takes(u *rule) bool {
+	if len(u.listeners) > 0 && (s.x.Conn == nil || s.x.Conn.Listener == nil || !slices.Contains(u.listeners, s.x.Conn.Listener.Name)) {
 		return false
 	}
-	for i := range u.plain {
-		if !u.plain[i].Match(s.x) {
+	fits := len(u.methods) == 0 || slices.Contains(u.methods, s.x.Request.Method)
+	if s.collect && fits || !fits && s.refused && !s.collect {
+		return false
+	}
+	for i := range u.conditions {
+		c := &u.conditions[i]
+		if c.NeedsBody && !fits {
+			break
+		}
+		if !c.Match(s.x) {
 			return false
 		}
 	}
-	if len(u.methods) > 0 && !slices.Contains(u.methods, s.x.Request.Method) {
-		if len(u.body) == 0 {
+	if !fits {
+		s.refused = true
+		if s.collect {
 			s.allow = append(s.allow, u.methods...)
 		}
 		return false
 	}
-	for i := range u.body {
-		if !u.body[i].Match(s.x) {
-			return false
-		}
-	}
+	s.found = u
 	return true
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -15,174 +16,101 @@ type Table struct {
 	exact map[string]*host
 	wild  map[string]*host // by the name behind "*."
 	any   *host
-	order []int
+	// wildLabels is how many labels the longest name in wild has.
+	wildLabels int
+	order      []int
 }
 
 // host is the paths of one host.
 type host struct {
-	exact    index
+	exact    index[[]*rule]
 	template *node // nil: none
-	regexes  []regexEntry
-	prefixes index
-	depth    int // segments of the deepest prefix
+	regexes  []regexRule
+	prefixes index[[]*rule] // by the prefix without its last slash
+	depth    int            // slashes of the deepest prefix
 	all      []*rule
 }
 
-type regexEntry struct {
-	text  string
-	re    *regexp.Regexp
-	rules []*rule
+type regexRule struct {
+	pattern pattern
+	rule    *rule
 }
 
 // node is a segment of the templates of a host.
 type node struct {
-	next  map[string]*node
+	next  index[*node]
 	param *node
 	rest  []*rule
 	end   []*rule
 }
 
-// index maps paths to rules: by a scan while there are few, which takes a tenth
-// of a map's memory.
-type index struct {
-	few  []entry
-	many map[string][]*rule
-}
-
-type entry struct {
-	key   string
-	rules []*rule
-}
-
-const fewEntries = 8
-
-func (x *index) get(key string) []*rule {
-	if x.many != nil {
-		return x.many[key]
-	}
-	for i := range x.few {
-		if x.few[i].key == key {
-			return x.few[i].rules
-		}
-	}
-	return nil
-}
-
-func (x *index) add(key string, r *rule) {
-	if x.many != nil {
-		x.many[key] = append(x.many[key], r)
-		return
-	}
-	for i := range x.few {
-		if x.few[i].key == key {
-			x.few[i].rules = append(x.few[i].rules, r)
-			return
-		}
-	}
-	if len(x.few) < fewEntries {
-		x.few = append(x.few, entry{key, []*rule{r}})
-		return
-	}
-	x.many = map[string][]*rule{key: {r}}
-	for _, e := range x.few {
-		x.many[e.key] = e.rules
-	}
-	x.few = nil
-}
-
-func (x *index) each(f func([]*rule)) {
-	for _, e := range x.few {
-		f(e.rules)
-	}
-	for _, r := range x.many {
-		f(r)
-	}
-}
-
 // Build makes a table. Lookup's results are indices into routes. Errors are
-// *PatternError and *ConflictError, all of them; the table is nil then.
+// *PatternError and *ConflictError, all of them, in the order of the routes; the
+// table is nil then.
 func Build(routes []Route) (*Table, []error) {
 	t := &Table{exact: map[string]*host{}, wild: map[string]*host{}, any: &host{}}
 	var errs []error
-	seen := map[string]int{}
-	sorted := make([]placed, 0, len(routes))
+	expressions := map[string]*regexp.Regexp{}
+	list := make([]placed, 0, len(routes))
 	for i := range routes {
 		r := &routes[i]
-		p, segments, re, err := r.Path.normalise()
+		p, err := r.Path.compile(expressions)
 		if err != nil {
 			errs = append(errs, &PatternError{i, err.Error()})
 			continue
 		}
-		var params []string
-		for _, s := range segments {
-			if s.kind != literal {
-				params = append(params, s.text)
-			}
+		u := newRule(i, r, p.params())
+		at := placed{rule: u, pattern: p}
+		if len(r.Hosts) == 0 {
+			t.any.add(&p, u)
 		}
-		u := newRule(i, r, params)
-		key := p.key(segments)
-		sign := signature(r, key)
-		hosts := r.Hosts
-		if len(hosts) == 0 {
-			hosts = []string{""}
-		}
-		best := ""
-		for j, name := range hosts {
+		for j, name := range r.Hosts {
 			h, norm, err := t.host(name)
 			if err != nil {
 				errs = append(errs, &PatternError{i, err.Error()})
 				continue
 			}
-			full := norm + "\x00" + sign
-			if first, ok := seen[full]; ok {
-				if first != i {
-					errs = append(errs, &ConflictError{first, i, norm})
-				}
-				continue
-			}
-			seen[full] = i
-			h.add(p, segments, re, u)
-			if j == 0 || compareHosts(norm, best) < 0 {
-				best = norm
+			h.add(&p, u)
+			if j == 0 || compareHosts(norm, at.host) < 0 {
+				at.host = norm
 			}
 		}
-		sorted = append(sorted, placed{u, best, p, segments})
+		list = append(list, at)
+	}
+	conflicts := t.finish()
+	slices.SortFunc(conflicts, func(a, b *ConflictError) int {
+		return cmp.Or(cmp.Compare(a.B, b.B), cmp.Compare(a.A, b.A), compareHosts(a.Host, b.Host))
+	})
+	// Two routes that share several hosts are one conflict.
+	for _, c := range slices.CompactFunc(conflicts, func(a, b *ConflictError) bool { return a.A == b.A && a.B == b.B }) {
+		errs = append(errs, c)
 	}
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	t.each((*host).sort)
-	slices.SortFunc(sorted, placed.compare)
-	for _, p := range sorted {
-		t.order = append(t.order, p.rule.index)
+	slices.SortFunc(list, placed.compare)
+	t.order = make([]int, len(list))
+	for i := range list {
+		t.order[i] = list[i].rule.index
 	}
 	return t, nil
 }
 
-// signature is all that tells a route from another on the same host.
-func signature(r *Route, path string) string {
-	keys := make([]string, 0, len(r.Conditions))
-	for _, c := range r.Conditions {
-		keys = append(keys, c.Key)
-	}
-	slices.Sort(keys)
-	listeners, methods := slices.Sorted(slices.Values(r.Listeners)), slices.Sorted(slices.Values(r.Methods))
-	return fmt.Sprintf("%q %q %q %q %d", path, listeners, methods, keys, r.Priority)
-}
+// Order returns the indices of the routes by precedence. A route stands where
+// the best of its hosts puts it.
+func (t *Table) Order() []int { return t.order }
 
 // host returns the table of a host pattern and its normal form.
 func (t *Table) host(name string) (*host, string, error) {
-	if name == "" || name == "*" {
-		return t.any, "", nil
-	}
 	base, wild := strings.CutPrefix(name, "*.")
 	norm, err := NormalizeHost(base, &exchange.Arena{})
-	if err != nil || norm == "" || strings.Contains(norm, "*") {
+	if err != nil || norm == "" || wild && norm[0] == '[' {
 		return nil, "", fmt.Errorf("%q is not a host: write a name, or *.name", name)
 	}
 	m := t.exact
 	if wild {
 		m = t.wild
+		t.wildLabels = max(t.wildLabels, strings.Count(norm, ".")+1)
 	}
 	h := m[norm]
 	if h == nil {
@@ -195,167 +123,146 @@ func (t *Table) host(name string) (*host, string, error) {
 	return h, norm, nil
 }
 
-func (t *Table) each(f func(*host)) {
-	for _, h := range t.exact {
-		f(h)
-	}
-	for _, h := range t.wild {
-		f(h)
-	}
-	f(t.any)
-}
-
-func (h *host) add(p Pattern, segments []segment, re *regexp.Regexp, u *rule) {
-	switch p.Kind {
-	case Any:
-		h.all = append(h.all, u)
-	case Prefix:
-		h.prefixes.add(p.Text, u)
-		h.depth = max(h.depth, strings.Count(p.Text, "/"))
-	case Regex:
-		for i := range h.regexes {
-			if h.regexes[i].text == p.Text {
-				h.regexes[i].rules = append(h.regexes[i].rules, u)
-				return
-			}
+// add appends u to the rules of a pattern. A route that names a host twice, in
+// two spellings, counts once.
+func (h *host) add(p *pattern, u *rule) {
+	with := func(rules []*rule) []*rule {
+		if n := len(rules); n > 0 && rules[n-1] == u {
+			return rules
 		}
-		h.regexes = append(h.regexes, regexEntry{p.Text, re, []*rule{u}})
+		return append(rules, u)
+	}
+	switch p.kind {
+	case Any:
+		h.all = with(h.all)
+	case Prefix:
+		h.prefixes.put(p.text, with(h.prefixes.get(p.text)))
+		h.depth = max(h.depth, strings.Count(p.text, "/"))
+	case Regex:
+		if n := len(h.regexes); n == 0 || h.regexes[n-1].rule != u {
+			h.regexes = append(h.regexes, regexRule{*p, u})
+		}
 	case Exact:
-		if len(u.params) == 0 {
-			h.exact.add(join(segments), u)
+		if len(p.segments) == 0 {
+			h.exact.put(p.text, with(h.exact.get(p.text)))
 			return
 		}
 		if h.template == nil {
 			h.template = &node{}
 		}
-		h.template.add(segments, u)
+		n, last := h.template.descend(p.segments)
+		if last == rest {
+			n.rest = with(n.rest)
+		} else {
+			n.end = with(n.end)
+		}
 	}
 }
 
-func join(segments []segment) string {
-	var b strings.Builder
-	for _, s := range segments {
-		b.WriteString("/" + s.text)
-	}
-	return b.String()
-}
-
-func (n *node) add(segments []segment, u *rule) {
+// descend returns the node of a template, made if need be. The rules of one that
+// ends in a rest are at the node before it.
+func (n *node) descend(segments []segment) (*node, segmentKind) {
 	for _, s := range segments {
 		switch s.kind {
 		case literal:
-			if n.next == nil {
-				n.next = map[string]*node{}
+			next := n.next.get(s.text)
+			if next == nil {
+				next = &node{}
+				n.next.put(s.text, next)
 			}
-			if n.next[s.text] == nil {
-				n.next[s.text] = &node{}
-			}
-			n = n.next[s.text]
+			n = next
 		case param:
 			if n.param == nil {
 				n.param = &node{}
 			}
 			n = n.param
 		case rest:
-			n.rest = append(n.rest, u)
-			return
+			return n, rest
 		}
 	}
-	n.end = append(n.end, u)
+	return n, literal
 }
 
-func (h *host) sort() {
-	byRank := func(rules []*rule) {
-		slices.SortFunc(rules, func(a, b *rule) int { return a.rank.compare(b.rank) })
-	}
-	byRank(h.all)
-	h.exact.each(byRank)
-	h.prefixes.each(byRank)
-	for _, e := range h.regexes {
-		byRank(e.rules)
-	}
-	slices.SortFunc(h.regexes, func(a, b regexEntry) int { return compareRegex(a.text, b.text) })
-	var walk func(*node)
-	walk = func(n *node) {
-		if n == nil {
-			return
+// finish puts all rules in order and returns those that have none.
+func (t *Table) finish() []*ConflictError {
+	var conflicts []*ConflictError
+	sorter := func(name string) func([]*rule) []*rule {
+		return func(rules []*rule) []*rule {
+			conflicts = findConflicts(conflicts, rules, name)
+			rules = slices.Clip(rules)
+			slices.SortFunc(rules, (*rule).compare)
+			return rules
 		}
-		byRank(n.rest)
-		byRank(n.end)
-		for _, c := range n.next {
-			walk(c)
+	}
+	for name, h := range t.exact {
+		h.finish(sorter(name))
+	}
+	for name, h := range t.wild {
+		h.finish(sorter("*." + name))
+	}
+	t.any.finish(sorter(""))
+	return conflicts
+}
+
+func (h *host) finish(sorted func([]*rule) []*rule) {
+	h.all = sorted(h.all)
+	h.exact.each(sorted)
+	h.prefixes.each(sorted)
+	slices.SortFunc(h.regexes, func(a, b regexRule) int {
+		return cmp.Or(a.pattern.compare(&b.pattern), a.rule.compare(b.rule))
+	})
+	var same map[string][]*rule // by expression, to find conflicts
+	for _, r := range h.regexes {
+		if same == nil {
+			same = map[string][]*rule{}
 		}
-		walk(n.param)
+		same[r.pattern.text] = append(same[r.pattern.text], r.rule)
 	}
-	walk(h.template)
+	for _, rules := range same {
+		sorted(rules)
+	}
+	h.template.finish(sorted)
 }
 
-func compareRegex(a, b string) int {
-	if len(a) != len(b) {
-		return len(b) - len(a)
+func (n *node) finish(sorted func([]*rule) []*rule) {
+	if n == nil {
+		return
 	}
-	return strings.Compare(a, b)
+	n.rest, n.end = sorted(n.rest), sorted(n.end)
+	n.next.each(func(c *node) *node {
+		c.finish(sorted)
+		return c
+	})
+	n.param.finish(sorted)
 }
 
-// Order returns the indices of the routes by precedence.
-func (t *Table) Order() []int { return t.order }
+// findConflicts appends the conflicts among rules of one host and path.
+func findConflicts(to []*ConflictError, rules []*rule, host string) []*ConflictError {
+	if len(rules) < 2 {
+		return to
+	}
+	first := make(map[string]int, len(rules))
+	for _, u := range rules {
+		sign := u.signature()
+		i, ok := first[sign]
+		if !ok {
+			first[sign] = u.index
+			continue
+		}
+		to = append(to, &ConflictError{min(i, u.index), max(i, u.index), host})
+	}
+	return to
+}
 
 // placed is a route where precedence puts it.
 type placed struct {
-	rule     *rule
-	host     string
-	path     Pattern
-	segments []segment
+	rule    *rule
+	host    string
+	pattern pattern
 }
 
 func (a placed) compare(b placed) int {
-	if c := compareHosts(a.host, b.host); c != 0 {
-		return c
-	}
-	if c := a.pathClass() - b.pathClass(); c != 0 {
-		return c
-	}
-	switch a.path.Kind {
-	case Exact:
-		for i := range min(len(a.segments), len(b.segments)) {
-			x, y := a.segments[i], b.segments[i]
-			if x.kind != y.kind {
-				return int(x.kind) - int(y.kind)
-			}
-			if x.kind == literal && x.text != y.text {
-				return strings.Compare(x.text, y.text)
-			}
-		}
-		if c := len(a.segments) - len(b.segments); c != 0 {
-			return c
-		}
-	case Regex:
-		if c := compareRegex(a.path.Text, b.path.Text); c != 0 {
-			return c
-		}
-	case Prefix:
-		if c := len(b.path.Text) - len(a.path.Text); c != 0 {
-			return c
-		}
-		if c := strings.Compare(a.path.Text, b.path.Text); c != 0 {
-			return c
-		}
-	}
-	return a.rule.rank.compare(b.rule.rank)
-}
-
-func (a placed) pathClass() int {
-	switch {
-	case a.path.Kind == Exact && len(a.rule.params) == 0:
-		return 0
-	case a.path.Kind == Exact:
-		return 1
-	case a.path.Kind == Regex:
-		return 2
-	case a.path.Kind == Prefix:
-		return 3
-	}
-	return 4
+	return cmp.Or(compareHosts(a.host, b.host), a.pattern.compare(&b.pattern), a.rule.compare(b.rule))
 }
 
 // compareHosts puts exact names before wildcards, longer wildcards first, and
