@@ -16,7 +16,6 @@ type script struct {
 	Module
 	at    uint32
 	index map[string]uint32
-	data  []func()
 }
 
 // functions are the signatures that the scripts use.

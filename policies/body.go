@@ -108,7 +108,7 @@ func (b *builder) parsedBody(content []byte, whole bool) (*ast.Term, error) {
 		media, _, _ = strings.Cut(strings.ToLower(exchange.String(types[0])), ";")
 		media = strings.TrimSpace(media)
 	}
-	parse := func() (*ast.Term, error) { return ast.InternedNullTerm, nil }
+	var parse func() (*ast.Term, error)
 	switch {
 	case media == "application/json" || strings.HasSuffix(media, "+json"):
 		parse = func() (*ast.Term, error) { return b.json(content) }

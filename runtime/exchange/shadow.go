@@ -22,10 +22,10 @@ func (x *Exchange) Shadow() *Exchange {
 	return y
 }
 
-// ShadowResponse gives a shadow a copy of x's response.
-func (y *Exchange) ShadowResponse(x *Exchange) {
-	y.Response.Status = x.Response.Status
-	y.Response.Message.shadow(&x.Response.Message)
+// ShadowResponse gives x, a shadow, a copy of src's response.
+func (x *Exchange) ShadowResponse(src *Exchange) {
+	x.Response.Status = src.Response.Status
+	x.Response.Message.shadow(&src.Response.Message)
 }
 
 func (m *Message) shadow(src *Message) {

@@ -3,8 +3,6 @@ package gateway_test
 import (
 	"bufio"
 	"bytes"
-	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -14,8 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // dial opens a plain connection to the gateway that fails rather than hangs.
@@ -267,8 +263,8 @@ func TestHTTP2(t *testing.T) {
 	checkLeaks(t)
 	addr := backend(t, seen)
 	r := start(t, to(addr, ""))
-	transport := &http2.Transport{AllowHTTP: true}
-	transport.DialTLSContext = dialPlain
+	transport := &http.Transport{Protocols: &http.Protocols{}}
+	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	for _, body := range []string{"", "hello", strings.Repeat("x", 1<<20)} {
@@ -401,9 +397,4 @@ func TestMalformedRequests(t *testing.T) {
 	if n := reached.Load(); n != 0 {
 		t.Errorf("%d malformed requests reached the backend whole", n)
 	}
-}
-
-func dialPlain(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, network, addr)
 }

@@ -57,7 +57,7 @@ func (c *serverConn) release() {
 	c.out.release()
 	if x := c.x; x != nil {
 		c.x = nil
-		x.Reset(nil, nil, nil)
+		x.Reset(context.Background(), nil, nil)
 		c.s.idle.Put(x)
 	}
 }

@@ -116,7 +116,8 @@ func TestServerGoneAndStopBody(t *testing.T) {
 	}), http1.Timeouts{})
 	c := dial(t, addr)
 	_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
-	if <-step || <-step {
+	first, second := <-step, <-step
+	if first || second {
 		t.Error("the client is gone while it is there")
 	}
 	c.Close()

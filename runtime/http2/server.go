@@ -121,7 +121,7 @@ func (s *Server) serve(info *exchange.Conn, w http.ResponseWriter, r *http.Reque
 		s.handler.Serve(&t.x)
 	}
 	broken := t.reset || t.state != done
-	t.x.Reset(nil, nil, nil)
+	t.x.Reset(context.Background(), nil, nil)
 	t.end()
 	s.pool.Put(t)
 	if broken {

@@ -216,14 +216,19 @@ func (f *flow) abandon() error {
 	return err
 }
 
+// uploadGrace is how long the rest of a request body may take after its
+// response is complete: a server that answers early may still read what is on
+// its way, and both connections live on.
+const uploadGrace = 100 * time.Millisecond
+
 // settle returns the connection after the response was sent, or gave up.
 func (f *flow) settle() {
 	t := &f.try
 	if t.conn == nil {
 		return
 	}
-	if t.pump.sending() {
-		f.abandon()
+	if t.pump.sending() && !t.pump.ended(uploadGrace) {
+		_ = f.abandon()
 		return
 	}
 	_ = f.stopPump()

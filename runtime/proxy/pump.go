@@ -23,6 +23,18 @@ type pump struct {
 // to send.
 func (p *pump) sending() bool { return p != nil && p.running.Load() }
 
+// ended waits for the end of the body, for d at the most.
+func (p *pump) ended(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-p.done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
 // startPump sends the rest of the request body from a goroutine of its own. A
 // client that breaks its body closes the upstream connection: a request that is
 // not complete must never look complete.

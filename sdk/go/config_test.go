@@ -25,7 +25,7 @@ type config struct {
 	ByName  map[string]inner
 	Maybe   *inner
 	Skipped string `headgate:"-"`
-	hidden  string //nolint:unused // must be left alone
+	_       string // must be left alone
 }
 
 func (c *config) Defaults() { c.Ratio = 0.5 }
