@@ -104,7 +104,7 @@ func (s *search) template(n *node, path string) bool {
 	}
 	if n.rest != nil {
 		s.values[s.count] = path
-		return s.try(n.rest)
+		return s.try(n.rest.end)
 	}
 	return false
 }
@@ -159,8 +159,14 @@ func (s *search) prefix(h *host) bool {
 }
 
 // try takes the first rule that holds.
-func (s *search) try(rules []*rule) bool {
-	for _, u := range rules {
+func (s *search) try(l leaf) bool {
+	if l.first == nil {
+		return false
+	}
+	if s.takes(l.first) {
+		return true
+	}
+	for _, u := range l.more {
 		if s.takes(u) {
 			return true
 		}

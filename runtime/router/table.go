@@ -23,12 +23,19 @@ type Table struct {
 
 // host is the paths of one host.
 type host struct {
-	exact    index[[]*rule]
+	exact    index[leaf]
 	template *node // nil: none
 	regexes  []regexRule
-	prefixes index[[]*rule] // by the prefix without its last slash
-	depth    int            // slashes of the deepest prefix
-	all      []*rule
+	prefixes index[leaf] // by the prefix without its last slash
+	depth    int         // slashes of the deepest prefix
+	all      leaf
+}
+
+// leaf is the rules of one host and path, best first. Mostly there is one, which
+// is then found without a detour.
+type leaf struct {
+	first *rule // nil: none
+	more  []*rule
 }
 
 type regexRule struct {
@@ -40,8 +47,8 @@ type regexRule struct {
 type node struct {
 	next  index[*node]
 	param *node
-	rest  []*rule
-	end   []*rule
+	rest  *node // its end alone is in use
+	end   leaf
 }
 
 // Build makes a table. Lookup's results are indices into routes. Errors are
@@ -123,20 +130,25 @@ func (t *Table) host(name string) (*host, string, error) {
 	return h, norm, nil
 }
 
-// add appends u to the rules of a pattern. A route that names a host twice, in
-// two spellings, counts once.
-func (h *host) add(p *pattern, u *rule) {
-	with := func(rules []*rule) []*rule {
-		if n := len(rules); n > 0 && rules[n-1] == u {
-			return rules
-		}
-		return append(rules, u)
+// with appends u. A route that names a host twice, in two spellings, counts
+// once.
+func (l leaf) with(u *rule) leaf {
+	switch n := len(l.more); {
+	case l.first == nil:
+		l.first = u
+	case l.first != u && (n == 0 || l.more[n-1] != u):
+		l.more = append(l.more, u)
 	}
+	return l
+}
+
+// add appends u to the rules of a pattern.
+func (h *host) add(p *pattern, u *rule) {
 	switch p.kind {
 	case Any:
-		h.all = with(h.all)
+		h.all = h.all.with(u)
 	case Prefix:
-		h.prefixes.put(p.text, with(h.prefixes.get(p.text)))
+		h.prefixes.put(p.text, h.prefixes.get(p.text).with(u))
 		h.depth = max(h.depth, strings.Count(p.text, "/"))
 	case Regex:
 		if n := len(h.regexes); n == 0 || h.regexes[n-1].rule != u {
@@ -144,24 +156,25 @@ func (h *host) add(p *pattern, u *rule) {
 		}
 	case Exact:
 		if len(p.segments) == 0 {
-			h.exact.put(p.text, with(h.exact.get(p.text)))
+			h.exact.put(p.text, h.exact.get(p.text).with(u))
 			return
 		}
 		if h.template == nil {
 			h.template = &node{}
 		}
-		n, last := h.template.descend(p.segments)
-		if last == rest {
-			n.rest = with(n.rest)
-		} else {
-			n.end = with(n.end)
-		}
+		n := h.template.descend(p.segments)
+		n.end = n.end.with(u)
 	}
 }
 
-// descend returns the node of a template, made if need be. The rules of one that
-// ends in a rest are at the node before it.
-func (n *node) descend(segments []segment) (*node, segmentKind) {
+// descend returns the node where a template ends, made if need be.
+func (n *node) descend(segments []segment) *node {
+	child := func(at **node) *node {
+		if *at == nil {
+			*at = &node{}
+		}
+		return *at
+	}
 	for _, s := range segments {
 		switch s.kind {
 		case literal:
@@ -172,26 +185,26 @@ func (n *node) descend(segments []segment) (*node, segmentKind) {
 			}
 			n = next
 		case param:
-			if n.param == nil {
-				n.param = &node{}
-			}
-			n = n.param
+			n = child(&n.param)
 		case rest:
-			return n, rest
+			n = child(&n.rest)
 		}
 	}
-	return n, literal
+	return n
 }
 
 // finish puts all rules in order and returns those that have none.
 func (t *Table) finish() []*ConflictError {
 	var conflicts []*ConflictError
-	sorter := func(name string) func([]*rule) []*rule {
-		return func(rules []*rule) []*rule {
+	sorter := func(name string) func(leaf) leaf {
+		return func(l leaf) leaf {
+			if len(l.more) == 0 {
+				return l
+			}
+			rules := append([]*rule{l.first}, l.more...)
 			conflicts = findConflicts(conflicts, rules, name)
-			rules = slices.Clip(rules)
 			slices.SortFunc(rules, (*rule).compare)
-			return rules
+			return leaf{rules[0], rules[1:]}
 		}
 	}
 	for name, h := range t.exact {
@@ -204,43 +217,38 @@ func (t *Table) finish() []*ConflictError {
 	return conflicts
 }
 
-func (h *host) finish(sorted func([]*rule) []*rule) {
+func (h *host) finish(sorted func(leaf) leaf) {
 	h.all = sorted(h.all)
 	h.exact.each(sorted)
 	h.prefixes.each(sorted)
 	slices.SortFunc(h.regexes, func(a, b regexRule) int {
 		return cmp.Or(a.pattern.compare(&b.pattern), a.rule.compare(b.rule))
 	})
-	var same map[string][]*rule // by expression, to find conflicts
+	same := map[string]leaf{} // by expression, to find conflicts
 	for _, r := range h.regexes {
-		if same == nil {
-			same = map[string][]*rule{}
-		}
-		same[r.pattern.text] = append(same[r.pattern.text], r.rule)
+		same[r.pattern.text] = same[r.pattern.text].with(r.rule)
 	}
-	for _, rules := range same {
-		sorted(rules)
+	for _, l := range same {
+		sorted(l)
 	}
 	h.template.finish(sorted)
 }
 
-func (n *node) finish(sorted func([]*rule) []*rule) {
+func (n *node) finish(sorted func(leaf) leaf) {
 	if n == nil {
 		return
 	}
-	n.rest, n.end = sorted(n.rest), sorted(n.end)
+	n.end = sorted(n.end)
 	n.next.each(func(c *node) *node {
 		c.finish(sorted)
 		return c
 	})
 	n.param.finish(sorted)
+	n.rest.finish(sorted)
 }
 
 // findConflicts appends the conflicts among rules of one host and path.
 func findConflicts(to []*ConflictError, rules []*rule, host string) []*ConflictError {
-	if len(rules) < 2 {
-		return to
-	}
 	first := make(map[string]int, len(rules))
 	for _, u := range rules {
 		sign := u.signature()
