@@ -15,7 +15,8 @@ var ErrNoEndpoint = errors.New("no endpoint is available")
 type Config struct {
 	Name      string
 	Endpoints []EndpointConfig
-	// Balance is round_robin or least_request; "" is least_request.
+	// Balance is round_robin or least_request; "" and what Balances does not know
+	// is least_request.
 	Balance string
 	// ConnectTimeout bounds dialing, Timeout the wait for a response head,
 	// IdleTimeout the life of an idle connection. Zero values take the defaults:
@@ -74,20 +75,25 @@ type balancer interface {
 	pick(avoid *Endpoint) *Endpoint
 }
 
-// balancers are the algorithms by their names in the configuration.
-func balancers(name string, members []member) (balancer, bool) {
-	switch name {
-	case "round_robin":
-		return newRoundRobin(members), true
-	case "least_request":
-		return newLeastRequest(members), true
+// algorithms are the ways to choose, by their names in the configuration.
+func algorithms() map[string]func([]member) balancer {
+	return map[string]func([]member) balancer{
+		"round_robin":   func(m []member) balancer { return newRoundRobin(m) },
+		"least_request": func(m []member) balancer { return newLeastRequest(m) },
 	}
-	return nil, false
+}
+
+func newBalancer(name string, members []member) (b balancer, ok bool) {
+	algorithm, ok := algorithms()[name]
+	if !ok {
+		return nil, false
+	}
+	return algorithm(members), true
 }
 
 // Balances reports whether there is an algorithm of that name.
 func Balances(name string) bool {
-	_, ok := balancers(name, nil)
+	_, ok := algorithms()[name]
 	return ok
 }
 

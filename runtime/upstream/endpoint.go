@@ -25,36 +25,35 @@ type Endpoint struct {
 	network string
 	address string
 	dialer  net.Dialer
-	idleFor time.Duration
 	buffers *http1.Buffers
 	metrics *telemetry.Endpoint // nil: none
+	made    time.Time
 
 	active   atomic.Int64
 	requests atomic.Int64
-	failures atomic.Int64
+	connects atomic.Int64 // failed ones
+	resets   atomic.Int64
+	timeouts atomic.Int64
+	latency  atomic.Int64 // a moving average in nanoseconds
 
-	mu      sync.Mutex
-	idle    []idleConn // the most recently used last
-	maxIdle int
-	closed  bool
-	refs    int // guarded by the registry
+	mu     sync.Mutex
+	idle   []idleConn // the most recently used last
+	closed bool
+	refs   int // guarded by the registry
 }
 
 type idleConn struct {
 	conn  *Conn
-	since time.Time
+	since time.Duration // after Endpoint.made
 }
 
-func newEndpoint(k key, c Config, b *http1.Buffers, m *telemetry.Metrics) *Endpoint {
+func newEndpoint(k key, b *http1.Buffers, m *telemetry.Endpoint) *Endpoint {
 	e := &Endpoint{
-		key: k, network: "tcp", address: k.address, idleFor: c.IdleTimeout, maxIdle: c.MaxIdle, buffers: b,
-		dialer: net.Dialer{Timeout: c.ConnectTimeout, KeepAlive: 30 * time.Second},
+		key: k, network: "tcp", address: k.address, buffers: b, metrics: m, made: time.Now(),
+		dialer: net.Dialer{Timeout: k.connect, KeepAlive: 30 * time.Second},
 	}
 	if path, ok := strings.CutPrefix(k.address, "unix:"); ok {
 		e.network, e.address = "unix", path
-	}
-	if m != nil {
-		e.metrics = m.Endpoint(k.upstream, k.address)
 	}
 	return e
 }
@@ -66,8 +65,10 @@ func (e *Endpoint) Address() string { return e.key.address }
 func (e *Endpoint) Active() int64 { return e.active.Load() }
 
 // Acquire returns a connection for one request, idle or new; fresh asks for a
-// new one. The request counts as active until Release or Discard.
+// new one. The request counts as active until Release or Discard. A dial that
+// fails is counted as Failed("connect"), unless ctx ended it.
 func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (conn *Conn, reused bool, err error) {
+	e.requests.Add(1)
 	e.begin()
 	if !fresh {
 		if conn = e.takeIdle(); conn != nil {
@@ -76,7 +77,9 @@ func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (conn *Conn, reused 
 	}
 	nc, err := e.dialer.DialContext(ctx, e.network, e.address)
 	if err != nil {
-		e.Failed("connect")
+		if ctx.Err() == nil {
+			e.Failed("connect")
+		}
 		e.end()
 		return nil, false, err
 	}
@@ -85,7 +88,6 @@ func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (conn *Conn, reused 
 
 func (e *Endpoint) begin() {
 	e.active.Add(1)
-	e.requests.Add(1)
 	if e.metrics != nil {
 		e.metrics.Start()
 	}
@@ -98,11 +100,14 @@ func (e *Endpoint) end() {
 	}
 }
 
+// takeIdle takes the connection that was used last: its peer is the least likely
+// to have closed it, and those that are not needed get old. One that idled too
+// long is left to the reaper, which looks only now and then.
 func (e *Endpoint) takeIdle() *Conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := len(e.idle)
-	if n == 0 {
+	if n == 0 || e.expired(e.idle[n-1], time.Since(e.made)) {
 		return nil
 	}
 	c := e.idle[n-1].conn
@@ -111,20 +116,21 @@ func (e *Endpoint) takeIdle() *Conn {
 	return c
 }
 
+func (e *Endpoint) expired(c idleConn, now time.Duration) bool { return now-c.since >= e.key.idle }
+
 // Release ends a request. Its connection is kept for the next one if it can
 // carry one.
 func (e *Endpoint) Release(c *Conn) {
-	e.end()
 	if !c.Reusable() {
-		c.Close()
+		e.Discard(c)
 		return
 	}
+	e.end()
 	c.Park()
-	now := time.Now()
 	e.mu.Lock()
-	keep := !e.closed && len(e.idle) < e.maxIdle
+	keep := !e.closed && len(e.idle) < e.key.maxIdle
 	if keep {
-		e.idle = append(e.idle, idleConn{c, now})
+		e.idle = append(e.idle, idleConn{c, time.Since(e.made)})
 	}
 	e.mu.Unlock()
 	if !keep {
@@ -139,7 +145,8 @@ func (e *Endpoint) Discard(c *Conn) {
 	c.Park()
 }
 
-// Hold counts a tunnel as active until release is called.
+// Hold counts a tunnel as active until release is called. It is no request of
+// its own: that was counted when its connection was acquired.
 func (e *Endpoint) Hold() (release func()) {
 	e.begin()
 	return sync.OnceFunc(e.end)
@@ -147,6 +154,12 @@ func (e *Endpoint) Hold() (release func()) {
 
 // Answered records a response head that took d.
 func (e *Endpoint) Answered(status int, d time.Duration) {
+	// An update that is lost to another at the same time is no loss.
+	if old := e.latency.Load(); old == 0 {
+		e.latency.Store(int64(d))
+	} else {
+		e.latency.Store(old + (int64(d)-old)/16)
+	}
 	if e.metrics != nil {
 		e.metrics.Done(status, d)
 	}
@@ -155,22 +168,34 @@ func (e *Endpoint) Answered(status int, d time.Duration) {
 // Failed records a request without an answer; kind is connect, reset or
 // timeout.
 func (e *Endpoint) Failed(kind string) {
-	e.failures.Add(1)
+	switch kind {
+	case "connect":
+		e.connects.Add(1)
+	case "timeout":
+		e.timeouts.Add(1)
+	default:
+		e.resets.Add(1)
+	}
 	if e.metrics != nil {
 		e.metrics.Error(kind)
 	}
 }
 
-// reap closes connections that idled too long, oldest first.
-func (e *Endpoint) reap(now time.Time) {
+// reap closes connections that idled too long, which are the first ones.
+func (e *Endpoint) reap() {
+	now := time.Since(e.made)
 	e.mu.Lock()
 	n := 0
-	for n < len(e.idle) && now.Sub(e.idle[n].since) > e.idleFor {
+	for n < len(e.idle) && e.expired(e.idle[n], now) {
 		n++
 	}
-	old := append([]idleConn(nil), e.idle[:n]...)
-	e.idle = append(e.idle[:0], e.idle[n:]...)
-	clear(e.idle[len(e.idle):cap(e.idle)])
+	var old []idleConn
+	if n > 0 {
+		old = append(old, e.idle[:n]...)
+		kept := copy(e.idle, e.idle[n:])
+		clear(e.idle[kept:])
+		e.idle = e.idle[:kept]
+	}
 	e.mu.Unlock()
 	for _, c := range old {
 		c.conn.Close()
@@ -188,8 +213,14 @@ func (e *Endpoint) close() {
 	}
 }
 
-func (e *Endpoint) idleCount() int {
+func (e *Endpoint) info() EndpointInfo {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.idle)
+	idle := len(e.idle)
+	e.mu.Unlock()
+	errs := ErrorsInfo{e.connects.Load(), e.resets.Load(), e.timeouts.Load()}
+	return EndpointInfo{
+		Address: e.Address(), Active: e.Active(), Idle: idle, Requests: e.requests.Load(),
+		Failures: errs.Connect + errs.Reset + errs.Timeout, Errors: errs,
+		LatencyMS: float64(e.latency.Load()) / float64(time.Millisecond),
+	}
 }

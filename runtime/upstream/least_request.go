@@ -7,35 +7,44 @@ import "math/rand/v2"
 // sends to one endpoint.
 type leastRequest struct {
 	members []member
-	sums    []int // of weights up to and with each member
-	equal   bool
+	total   int      // weight of all
+	columns []column // nil if all weigh the same
 }
+
+// column i of an alias table (Walker 1977) makes drawing by weight as cheap as
+// drawing: member i fills it up to keep of the total, another the rest.
+type column struct{ keep, other int }
 
 func newLeastRequest(members []member) *leastRequest {
-	l := &leastRequest{members: members, equal: true}
-	sum := 0
+	l := &leastRequest{members: members}
+	equal := true
 	for _, m := range members {
-		sum += m.weight
-		l.sums = append(l.sums, sum)
-		l.equal = l.equal && m.weight == members[0].weight
+		l.total += m.weight
+		equal = equal && m.weight == members[0].weight
 	}
-	return l
-}
-
-func (l *leastRequest) draw() int {
-	if l.equal {
-		return rand.IntN(len(l.members))
+	if equal {
+		return l
 	}
-	n := rand.IntN(l.sums[len(l.sums)-1])
-	low, high := 0, len(l.sums)-1
-	for low < high {
-		if mid := (low + high) / 2; l.sums[mid] > n {
-			high = mid
+	l.columns = make([]column, len(members))
+	var small, large []int // columns that are not full, and those that overflow
+	for i, m := range members {
+		l.columns[i] = column{m.weight * len(members), i}
+		if l.columns[i].keep < l.total {
+			small = append(small, i)
 		} else {
-			low = mid + 1
+			large = append(large, i)
 		}
 	}
-	return low
+	for len(small) > 0 {
+		s, f := small[len(small)-1], large[len(large)-1]
+		small = small[:len(small)-1]
+		l.columns[s].other = f
+		if l.columns[f].keep -= l.total - l.columns[s].keep; l.columns[f].keep < l.total {
+			large = large[:len(large)-1]
+			small = append(small, f)
+		}
+	}
+	return l
 }
 
 func (l *leastRequest) pick(avoid *Endpoint) *Endpoint {
@@ -45,9 +54,13 @@ func (l *leastRequest) pick(avoid *Endpoint) *Endpoint {
 	case 1:
 		return l.members[0].Endpoint
 	}
-	a := l.other(l.draw(), avoid)
-	b := l.other(l.draw(), avoid)
-	// The load of an endpoint is its requests over its weight.
+	a := l.draw(avoid, -1) // there are two, so one is not avoid
+	b := l.draw(avoid, a)
+	if b < 0 {
+		return l.members[a].Endpoint
+	}
+	// The load of an endpoint is its requests over its weight. Of two that are
+	// alike the first counts: it was drawn by weight alone.
 	x, y := &l.members[a], &l.members[b]
 	if x.Active()*int64(y.weight) <= y.Active()*int64(x.weight) {
 		return x.Endpoint
@@ -55,10 +68,29 @@ func (l *leastRequest) pick(avoid *Endpoint) *Endpoint {
 	return y.Endpoint
 }
 
-// other returns i, or its neighbour if i is the endpoint to avoid.
-func (l *leastRequest) other(i int, avoid *Endpoint) int {
-	if l.members[i].Endpoint == avoid {
-		return (i + 1) % len(l.members)
+// draw returns the index of a member by weight, but for avoid and not; -1 if no
+// other is left.
+func (l *leastRequest) draw(avoid *Endpoint, not int) int {
+	n := len(l.members)
+	for range 8 {
+		if i := l.drawAny(); i != not && l.members[i].Endpoint != avoid {
+			return i
+		}
 	}
-	return i
+	// There are few, or one outweighs all.
+	start := rand.IntN(n)
+	for k := range n {
+		if i := (start + k) % n; i != not && l.members[i].Endpoint != avoid {
+			return i
+		}
+	}
+	return -1
+}
+
+func (l *leastRequest) drawAny() int {
+	i := rand.IntN(len(l.members))
+	if l.columns == nil || rand.IntN(l.total) < l.columns[i].keep {
+		return i
+	}
+	return l.columns[i].other
 }

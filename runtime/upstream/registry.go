@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -18,8 +19,9 @@ type Registry struct {
 
 	mu        sync.Mutex
 	endpoints map[key]*Endpoint
-	stop      chan struct{}
-	done      chan struct{}
+
+	stop  context.CancelFunc
+	ended <-chan struct{} // the reaper has returned
 }
 
 // key is the identity of an endpoint: what makes its connections and its health
@@ -35,39 +37,69 @@ const reapEvery = time.Second
 
 // NewRegistry makes an empty registry, which Close ends. m may be nil.
 func NewRegistry(m *telemetry.Metrics) *Registry {
-	r := &Registry{metrics: m, endpoints: map[key]*Endpoint{}, stop: make(chan struct{}), done: make(chan struct{})}
-	go r.reap()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	r := &Registry{metrics: m, endpoints: map[key]*Endpoint{}, stop: stop, ended: ended}
+	go func() {
+		defer close(ended)
+		r.reap(ctx)
+	}()
 	return r
 }
 
-// Cluster makes a cluster; Close it when its generation ends.
+// Cluster makes a cluster; Close it when its generation ends. An address that is
+// listed twice is one endpoint with both weights.
 func (r *Registry) Cluster(c Config) *Cluster {
 	c = c.withDefaults()
 	cluster := &Cluster{config: c, registry: r}
+	at := make(map[string]int, len(c.Endpoints))
 	r.mu.Lock()
 	for _, ec := range c.Endpoints {
-		k := key{c.Name, ec.Address, c.ConnectTimeout, c.IdleTimeout, c.MaxIdle}
-		e := r.endpoints[k]
-		if e == nil {
-			e = newEndpoint(k, c, &r.buffers, r.metrics)
-			r.endpoints[k] = e
+		weight := max(ec.Weight, 1)
+		if i, ok := at[ec.Address]; ok {
+			cluster.members[i].weight += weight
+			continue
 		}
-		e.refs++
-		cluster.members = append(cluster.members, member{e, max(ec.Weight, 1)})
+		at[ec.Address] = len(cluster.members)
+		cluster.members = append(cluster.members, member{r.endpoint(c, ec.Address), weight})
 	}
 	r.mu.Unlock()
-	cluster.balancer, _ = balancers(c.Balance, cluster.members)
-	if cluster.balancer == nil {
+	var ok bool
+	if cluster.balancer, ok = newBalancer(c.Balance, cluster.members); !ok {
 		cluster.balancer = newLeastRequest(cluster.members)
 	}
 	return cluster
 }
 
+// endpoint returns an endpoint with one more reference. r.mu is held.
+func (r *Registry) endpoint(c Config, address string) *Endpoint {
+	k := key{c.Name, address, c.ConnectTimeout, c.IdleTimeout, c.MaxIdle}
+	var m *telemetry.Endpoint
+	if r.metrics != nil {
+		m = r.metrics.Endpoint(c.Name, address)
+	}
+	e := r.endpoints[k]
+	if e != nil && e.metrics != m {
+		// The address left the configuration and comes back, while an old
+		// generation still has it. Its series are gone; what counts into them
+		// can't be shared.
+		e.close()
+		e = nil
+	}
+	if e == nil {
+		e = newEndpoint(k, &r.buffers, m)
+		r.endpoints[k] = e
+	}
+	e.refs++
+	return e
+}
+
+// release gives a reference back. What nobody references any more is closed.
 func (r *Registry) release(e *Endpoint) {
 	r.mu.Lock()
 	e.refs--
 	last := e.refs == 0
-	if last {
+	if last && r.endpoints[e.key] == e {
 		delete(r.endpoints, e.key)
 	}
 	r.mu.Unlock()
@@ -86,27 +118,26 @@ func (r *Registry) all() []*Endpoint {
 	return list
 }
 
-func (r *Registry) reap() {
-	defer close(r.done)
+func (r *Registry) reap(ctx context.Context) {
 	t := time.NewTicker(reapEvery)
 	defer t.Stop()
 	for {
 		select {
-		case <-r.stop:
+		case <-ctx.Done():
 			return
-		case now := <-t.C:
+		case <-t.C:
 			for _, e := range r.all() {
-				e.reap(now)
+				e.reap()
 			}
 		}
 	}
 }
 
 // Close closes all idle connections and ends the registry. Connections in use
-// close when they are released.
+// close when they are released. Closing again does nothing.
 func (r *Registry) Close() {
-	close(r.stop)
-	<-r.done
+	r.stop()
+	<-r.ended
 	for _, e := range r.all() {
 		e.close()
 	}
@@ -120,32 +151,53 @@ type ClusterInfo struct {
 
 // EndpointInfo is what it shows of an endpoint.
 type EndpointInfo struct {
-	Address  string `json:"address"`
-	Active   int64  `json:"active"`
-	Idle     int    `json:"idle"`
-	Requests int64  `json:"requests"`
-	Failures int64  `json:"failures"`
+	Address string `json:"address"`
+	Active  int64  `json:"active"`
+	Idle    int    `json:"idle"`
+	// Requests are the connections that were asked for, so a second try counts
+	// again. Failures are all those without an answer, Errors the same by kind.
+	Requests int64      `json:"requests"`
+	Failures int64      `json:"failures"`
+	Errors   ErrorsInfo `json:"errors"`
+	// LatencyMS is the time to a response head in milliseconds, the latest
+	// answers counting most.
+	LatencyMS float64 `json:"latency_ms"`
 }
 
-// Snapshot lists the upstreams by name and their endpoints by address.
+// ErrorsInfo are requests without an answer, by kind.
+type ErrorsInfo struct {
+	Connect int64 `json:"connect"`
+	Reset   int64 `json:"reset"`
+	Timeout int64 `json:"timeout"`
+}
+
+// Snapshot lists the upstreams by name and their endpoints by address. While two
+// generations reach an address with different settings, it is listed once, with
+// the counts of both.
 func (r *Registry) Snapshot() []ClusterInfo {
-	byName := map[string]*ClusterInfo{}
+	at := map[[2]string]EndpointInfo{}
 	for _, e := range r.all() {
-		c := byName[e.key.upstream]
-		if c == nil {
-			c = &ClusterInfo{Name: e.key.upstream}
-			byName[c.Name] = c
-		}
-		c.Endpoints = append(c.Endpoints, EndpointInfo{
-			Address: e.Address(), Active: e.Active(), Idle: e.idleCount(),
-			Requests: e.requests.Load(), Failures: e.failures.Load(),
-		})
+		k := [2]string{e.key.upstream, e.key.address}
+		at[k] = at[k].plus(e.info())
+	}
+	byName := map[string][]EndpointInfo{}
+	for k, info := range at {
+		byName[k[0]] = append(byName[k[0]], info)
 	}
 	list := make([]ClusterInfo, 0, len(byName))
-	for _, c := range byName {
-		slices.SortFunc(c.Endpoints, func(a, b EndpointInfo) int { return cmp.Compare(a.Address, b.Address) })
-		list = append(list, *c)
+	for name, endpoints := range byName {
+		slices.SortFunc(endpoints, func(a, b EndpointInfo) int { return cmp.Compare(a.Address, b.Address) })
+		list = append(list, ClusterInfo{name, endpoints})
 	}
 	slices.SortFunc(list, func(a, b ClusterInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return list
+}
+
+func (a EndpointInfo) plus(b EndpointInfo) EndpointInfo {
+	return EndpointInfo{
+		Address: b.Address, Active: a.Active + b.Active, Idle: a.Idle + b.Idle,
+		Requests: a.Requests + b.Requests, Failures: a.Failures + b.Failures,
+		Errors:    ErrorsInfo{a.Errors.Connect + b.Errors.Connect, a.Errors.Reset + b.Errors.Reset, a.Errors.Timeout + b.Errors.Timeout},
+		LatencyMS: max(a.LatencyMS, b.LatencyMS),
+	}
 }

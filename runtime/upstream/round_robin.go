@@ -1,10 +1,15 @@
 package upstream
 
-import "sync/atomic"
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+)
 
-// roundRobin walks a schedule that is made once: the smooth weighted round
-// robin of nginx, which spreads a heavy endpoint's turns evenly. A turn is then
-// one atomic addition.
+// roundRobin walks a schedule that is made once, in which the turns of each
+// endpoint are evenly spaced. A turn is then one atomic addition.
 type roundRobin struct {
 	schedule []*Endpoint
 	next     atomic.Uint32
@@ -14,44 +19,53 @@ type roundRobin struct {
 const maxSchedule = 1 << 14
 
 func newRoundRobin(members []member) *roundRobin {
-	weights, total := make([]int, len(members)), 0
-	for i, m := range members {
-		weights[i] = m.weight
-		total += m.weight
-	}
-	g := 0
-	for _, w := range weights {
-		g = gcd(g, w)
-	}
-	if g > 1 {
-		total = 0
-		for i := range weights {
-			weights[i] /= g
-			total += weights[i]
-		}
-	}
-	if total > maxSchedule {
-		scale, sum := float64(maxSchedule)/float64(total), 0
-		for i := range weights {
-			weights[i] = max(1, int(float64(weights[i])*scale))
-			sum += weights[i]
-		}
-		total = sum
-	}
-	r := &roundRobin{}
-	current := make([]int, len(members))
-	for range total {
-		best := 0
-		for i := range current {
-			current[i] += weights[i]
-			if current[i] > current[best] {
-				best = i
-			}
-		}
-		current[best] -= total
-		r.schedule = append(r.schedule, members[best].Endpoint)
+	r := &roundRobin{schedule: schedule(members)}
+	if n := len(r.schedule); n > 0 {
+		// Configurations that follow each other quickly must not all begin with
+		// the same endpoint.
+		r.next.Store(rand.Uint32N(uint32(n)))
 	}
 	return r
+}
+
+// schedule returns each endpoint as often as it weighs.
+func schedule(members []member) []*Endpoint {
+	weights := make([]int, len(members))
+	divisor, total := 0, 0
+	for i, m := range members {
+		weights[i] = m.weight
+		divisor = gcd(divisor, m.weight)
+		total += m.weight
+	}
+	if total == 0 {
+		return nil
+	}
+	scale := 1 / float64(divisor)
+	if total/divisor > maxSchedule {
+		scale = maxSchedule / float64(total)
+	}
+	// Turn k of an endpoint is at (k + phase) / weight of the way round. Phases
+	// that are multiples of the golden ratio keep endpoints of like weight apart.
+	type turn struct {
+		at       float64
+		endpoint *Endpoint
+	}
+	turns := make([]turn, 0, min(total/divisor, maxSchedule+len(members)))
+	for i, m := range members {
+		w := max(1, int(math.Round(float64(weights[i])*scale)))
+		_, phase := math.Modf(float64(i) / math.Phi)
+		for k := range w {
+			turns = append(turns, turn{(float64(k) + phase) / float64(w), m.Endpoint})
+		}
+	}
+	if len(turns) > len(members) {
+		slices.SortStableFunc(turns, func(a, b turn) int { return cmp.Compare(a.at, b.at) })
+	} // else all weigh the same, and take turns as they are listed
+	list := make([]*Endpoint, len(turns))
+	for i, t := range turns {
+		list[i] = t.endpoint
+	}
+	return list
 }
 
 func gcd(a, b int) int {
