@@ -73,9 +73,9 @@ func loopbackName(host string) bool {
 
 // browser reports whether a browser made the request on behalf of a page. Every
 // current browser sends Origin with a POST, and Sec-Fetch-Site with anything;
-// neither can be left out by the page.
+// neither can be left out by the page. Old ones sent Referer.
 func browser(r *http.Request) bool {
-	return len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0
+	return len(r.Header["Origin"]) > 0 || len(r.Header["Sec-Fetch-Site"]) > 0 || len(r.Header["Referer"]) > 0
 }
 
 // authorized compares digests, so that neither the time of the comparison nor

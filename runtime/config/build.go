@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -240,7 +241,11 @@ func (b *builder) policyError(p *Policy, err error) {
 		b.diags.file(e.File, src)
 	}
 	at := lineRange(b.diags.files[e.File], e.File, e.Row, e.Col)
-	b.diags.twice(at, p.RegoRange, "Invalid policy", "The policy %q can't be used: %s.", p.Name, e.Message)
+	// Without the policy's name: several that share a file report it once.
+	b.diags.add(&hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: "Invalid policy", Detail: e.Message + ".", Subject: &at,
+		Extra: extra{related: &p.RegoRange, note: "used by policy " + strconv.Quote(p.Name)},
+	})
 }
 
 // joined returns the errors that were joined into err.

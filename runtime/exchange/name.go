@@ -29,6 +29,7 @@ const (
 	NameTransferEncoding
 	NameUpgrade
 	NameVia
+	NameXForwardedClientCert
 	NameXForwardedFor
 	NameXForwardedHost
 	NameXForwardedPort
@@ -37,31 +38,32 @@ const (
 )
 
 var nameText = [nameCount]string{
-	NameAccept:             "accept",
-	NameAuthorization:      "authorization",
-	NameConnection:         "connection",
-	NameContentLength:      "content-length",
-	NameContentType:        "content-type",
-	NameCookie:             "cookie",
-	NameDate:               "date",
-	NameExpect:             "expect",
-	NameForwarded:          "forwarded",
-	NameHost:               "host",
-	NameKeepAlive:          "keep-alive",
-	NameLocation:           "location",
-	NameProxyAuthenticate:  "proxy-authenticate",
-	NameProxyAuthorization: "proxy-authorization",
-	NameProxyConnection:    "proxy-connection",
-	NameServer:             "server",
-	NameTE:                 "te",
-	NameTrailer:            "trailer",
-	NameTransferEncoding:   "transfer-encoding",
-	NameUpgrade:            "upgrade",
-	NameVia:                "via",
-	NameXForwardedFor:      "x-forwarded-for",
-	NameXForwardedHost:     "x-forwarded-host",
-	NameXForwardedPort:     "x-forwarded-port",
-	NameXForwardedProto:    "x-forwarded-proto",
+	NameAccept:               "accept",
+	NameAuthorization:        "authorization",
+	NameConnection:           "connection",
+	NameContentLength:        "content-length",
+	NameContentType:          "content-type",
+	NameCookie:               "cookie",
+	NameDate:                 "date",
+	NameExpect:               "expect",
+	NameForwarded:            "forwarded",
+	NameHost:                 "host",
+	NameKeepAlive:            "keep-alive",
+	NameLocation:             "location",
+	NameProxyAuthenticate:    "proxy-authenticate",
+	NameProxyAuthorization:   "proxy-authorization",
+	NameProxyConnection:      "proxy-connection",
+	NameServer:               "server",
+	NameTE:                   "te",
+	NameTrailer:              "trailer",
+	NameTransferEncoding:     "transfer-encoding",
+	NameUpgrade:              "upgrade",
+	NameVia:                  "via",
+	NameXForwardedClientCert: "x-forwarded-client-cert",
+	NameXForwardedFor:        "x-forwarded-for",
+	NameXForwardedHost:       "x-forwarded-host",
+	NameXForwardedPort:       "x-forwarded-port",
+	NameXForwardedProto:      "x-forwarded-proto",
 }
 
 // String returns the name in lower case, "" for NameOther.
@@ -147,6 +149,8 @@ func Classify[T ~string | ~[]byte](name T) Name {
 		n = NameProxyAuthenticate
 	case 19:
 		n = NameProxyAuthorization
+	case 23:
+		n = NameXForwardedClientCert
 	default:
 		return NameOther
 	}

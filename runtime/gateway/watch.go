@@ -42,9 +42,22 @@ func newWatcher(paths []string) (*watcher, error) {
 // yet is seen through its parent.
 func (w *watcher) set(paths []string) {
 	w.paths = paths
+	w.arm()
+	w.seen = fingerprint(paths)
+}
+
+// arm watches the directories that exist now. Those that are watched already
+// are watched again: one that was removed and made anew has the same name only.
+func (w *watcher) arm() {
 	dirs := map[string]bool{}
-	for _, p := range paths {
-		dirs[filepath.Dir(p)] = true
+	for _, p := range w.paths {
+		// Up to the first parent that exists, so that the path itself may go and
+		// come back.
+		for d := filepath.Dir(p); !dirs[d]; d = filepath.Dir(d) {
+			if _, err := os.Stat(d); err == nil {
+				dirs[d] = true
+			}
+		}
 		walk(p, func(path string, d fs.FileInfo) {
 			if d.IsDir() {
 				dirs[path] = true
@@ -55,12 +68,10 @@ func (w *watcher) set(paths []string) {
 		if !dirs[d] {
 			_ = w.fs.Remove(d)
 		}
-		delete(dirs, d)
 	}
 	for d := range dirs {
 		_ = w.fs.Add(d) // gone meanwhile: its parent reports that
 	}
-	w.seen = fingerprint(paths)
 }
 
 // run calls changed after each settled change until ctx ends. changed returns
@@ -87,6 +98,9 @@ func (w *watcher) run(ctx context.Context, changed func() []string) {
 			timer.Reset(quiet)
 		case <-timer.C:
 			first = time.Time{}
+			// Directories may be new, or the same names again: watch what is there
+			// now, before looking at it.
+			w.arm()
 			// An editor's temporary file, or a read: nothing of ours changed.
 			if fingerprint(w.paths) == w.seen {
 				continue

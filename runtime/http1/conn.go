@@ -313,6 +313,9 @@ func (c *serverConn) StopBody() {
 // so that the connection can go on.
 const maxDrained = 64 << 10
 
+// drainTime is how long it may take to come.
+const drainTime = 100 * time.Millisecond
+
 // finish ends the exchange and reports whether the connection may carry
 // another.
 func (c *serverConn) finish() bool {
@@ -334,10 +337,15 @@ func (c *serverConn) finish() bool {
 		c.stopped.Store(false)
 		c.readBy = time.Time{} // StopBody moved the deadline
 	}
-	for drained := 0; !b.done; { // the rest may be at hand
-		if c.expect || drained > maxDrained || !b.Ready() {
+	for drained, waited := 0, false; !b.done; { // the rest may be on its way
+		if c.expect || drained > maxDrained || b.kind == bodyLength && b.left > maxDrained {
 			c.linger(true)
 			return false
+		}
+		if !b.Ready() && !waited {
+			waited = true
+			c.readBy = time.Now().Add(drainTime)
+			_ = c.nc.SetReadDeadline(c.readBy)
 		}
 		p, err := b.Next()
 		if err != nil && err != io.EOF {

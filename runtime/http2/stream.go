@@ -63,6 +63,9 @@ func (t *stream) request(r *http.Request, lim *http1.Limits) (status int, reason
 	if r.Method == "CONNECT" {
 		return 501, "CONNECT is not supported"
 	}
+	if q.Authority == "" {
+		return 400, "the request has no authority"
+	}
 	if len(q.Target) > lim.MaxTarget {
 		return 414, "the request target is too long"
 	}
@@ -90,7 +93,9 @@ func (t *stream) request(r *http.Request, lim *http1.Limits) (status int, reason
 			values = []string{strings.Join(values, "; ")}
 		}
 		for _, v := range values {
-			if !exchange.ValidName(lower) || !exchange.ValidValue(v) {
+			// RFC 9113 section 8.2.1: a value neither starts nor ends with space.
+			// The upstream would take it off, and see what no filter saw.
+			if !exchange.ValidName(lower) || !exchange.ValidValue(v) || strings.Trim(v, " \t") != v {
 				return 400, "a header field is not valid"
 			}
 			q.Head.Add(lower, v)
@@ -152,7 +157,7 @@ func (t *stream) Next() ([]byte, error) {
 func (t *stream) trailer() {
 	for name, values := range t.r.Trailer {
 		for _, v := range values {
-			if exchange.ValidName(name) && exchange.ValidValue(v) && !exchange.Classify(name).HopByHop() {
+			if v = strings.Trim(v, " \t"); exchange.ValidName(name) && exchange.ValidValue(v) && !exchange.Classify(name).HopByHop() {
 				t.x.Request.Trailer.Add(strings.ToLower(name), v)
 			}
 		}

@@ -79,6 +79,9 @@ func rewrite(x *exchange.Exchange, rw *Rewrite) error {
 			return fmt.Errorf("rewrite.host: %w", err)
 		}
 		if ok {
+			if s == "" {
+				return fmt.Errorf("rewrite.host: the result is empty")
+			}
 			if _, err := router.NormalizeHost(s, &x.Arena); err != nil {
 				return fmt.Errorf("rewrite.host: %w", err)
 			}

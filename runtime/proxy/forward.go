@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/headgate/headgate/runtime/upstream"
@@ -75,6 +76,9 @@ func (f *flow) forward() error {
 			conn, reused, err = ep.Acquire(x.Context(), true)
 		}
 		if err != nil {
+			if x.Context().Err() != nil {
+				return errGone
+			}
 			if again {
 				return upstreamFailed(err)
 			}
@@ -93,13 +97,23 @@ func (f *flow) forward() error {
 			return f.bodyError(stopErr)
 		case errors.Is(err, errGone):
 			return errGone
-		case !mayRepeat:
+		}
+		ep.Failed(kind(err))
+		if !mayRepeat {
 			return upstreamFailed(err)
 		}
 		if !reused {
 			avoid = ep
 		}
 	}
+}
+
+// kind is how metrics call a failed try.
+func kind(err error) string {
+	if isTimeout(err) {
+		return "timeout"
+	}
+	return "reset"
 }
 
 // firstBytes takes what is at hand of the request body, so that it leaves in
@@ -152,8 +166,8 @@ func (f *flow) roundTrip(first []byte, whole bool) error {
 		err := t.conn.ReadResponse(x.Request.Method, &x.Response)
 		switch {
 		case err == nil && x.Response.Status == 101:
-			if x.Request.Upgrade == "" {
-				return errors.New("101 without an offer to upgrade")
+			if !offered(x.Request.Upgrade, x.Response.Upgrade) {
+				return errors.New("101 for a protocol that the client did not offer")
 			}
 			fallthrough
 		case err == nil && x.Response.Status >= 200:
@@ -178,6 +192,17 @@ func (f *flow) roundTrip(first []byte, whole bool) error {
 			return errGone
 		}
 	}
+}
+
+// offered reports whether a list of protocols, as in Upgrade, has one of that
+// name (RFC 9110 section 7.8).
+func offered(list, protocol string) bool {
+	for p := range strings.SplitSeq(list, ",") {
+		if p = strings.TrimSpace(p); p != "" && strings.EqualFold(p, strings.TrimSpace(protocol)) {
+			return true
+		}
+	}
+	return false
 }
 
 // wait is called when a read of the response body reached its deadline. It

@@ -29,7 +29,7 @@ func identify(x *exchange.Exchange, s *Settings) {
 				at = i
 				continue
 			}
-		case exchange.NameForwarded:
+		case exchange.NameForwarded, exchange.NameXForwardedClientCert:
 			if trusted {
 				continue
 			}

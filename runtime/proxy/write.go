@@ -72,50 +72,73 @@ func (f *flow) write() error {
 	if x.Request.Method == "HEAD" || r.Status == 204 || r.Status == 304 {
 		r.Body = nil
 	}
+	if r.Body == nil {
+		if err := front.WriteHead(); err != nil {
+			return err
+		}
+		return front.End(&r.Trailer)
+	}
+	p, err := f.firstOfBody()
+	if broken(err) {
+		// Nothing was sent: the client gets a whole answer.
+		_ = f.abandon()
+		answer(x, upstreamFailed(err))
+		f.editResponse()
+		return f.write()
+	}
 	if err := front.WriteHead(); err != nil {
 		return err
 	}
-	if r.Body == nil {
-		return front.End(&r.Trailer)
-	}
-	held := f.holdHead()
 	for {
-		if !held && !r.Body.Ready() {
-			if err := front.Flush(); err != nil {
+		if broken(err) {
+			return err
+		}
+		if isTimeout(err) {
+			if err := f.wait(); err != nil {
 				return err
 			}
 		}
-		p, err := r.Body.Next()
-		if err != nil && err != io.EOF {
-			if isTimeout(err) {
-				held = false
-				if err = f.wait(); err == nil {
-					continue
-				}
-			}
-			return err
-		}
-		held = false
 		if len(p) > 0 {
 			f.sent += int64(len(p))
 			f.try.moved = true
 		}
 		if err == io.EOF {
-			last := r.Trailer.Len() == 0
-			if len(p) > 0 || last {
-				if err := front.Write(p, last); err != nil {
-					return err
-				}
-			}
-			if last {
-				return nil
-			}
-			return front.End(&r.Trailer)
+			return f.end(p)
 		}
-		if err := front.Write(p, false); err != nil {
+		if len(p) > 0 {
+			if err := front.Write(p, false); err != nil {
+				return err
+			}
+		} else if err := front.Flush(); err != nil {
+			return err
+		}
+		p, err = r.Body.Next()
+	}
+}
+
+// end sends the last bytes of a body, and its trailers.
+func (f *flow) end(p []byte) error {
+	front, t := f.x.Front, &f.x.Response.Trailer
+	last := t.Len() == 0
+	if len(p) > 0 || last {
+		if err := front.Write(p, last); err != nil || last {
 			return err
 		}
 	}
+	return front.End(t)
+}
+
+// broken tells errors that end a body from its end and from a read deadline.
+func broken(err error) bool { return err != nil && err != io.EOF && !isTimeout(err) }
+
+// firstOfBody returns the bytes that leave together with the head. It waits for
+// them only if holdHead says so.
+func (f *flow) firstOfBody() ([]byte, error) {
+	b := f.x.Response.Body
+	if !b.Ready() && !f.holdHead() {
+		return nil, nil
+	}
+	return b.Next()
 }
 
 // headDelay is how long the head of a small response waits for its body, so
@@ -126,7 +149,7 @@ const headDelay = 2 * time.Millisecond
 // reports whether it did. Streams, whose length is not known, are never held.
 func (f *flow) holdHead() bool {
 	r := &f.x.Response
-	if f.try.conn == nil || r.Length <= 0 || r.Length > smallBody || r.Body.Ready() {
+	if f.try.conn == nil || r.Length <= 0 || r.Length > smallBody {
 		return false
 	}
 	return f.try.conn.SetReadDeadline(time.Now().Add(headDelay)) == nil
