@@ -269,6 +269,17 @@ func TestUpstreamFailures(t *testing.T) {
 		_, _ = io.WriteString(c, "SSH-2.0-OpenSSH\r\n\r\n")
 	})
 	silent := listen(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	answering := func(answer string) string {
+		return listen(t, func(c net.Conn) {
+			in := bufio.NewReader(c)
+			if _, err := http.ReadRequest(in); err == nil {
+				_, _ = io.WriteString(c, answer)
+				_, _ = io.Copy(io.Discard, in)
+			}
+		})
+	}
+	chunks := answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+	upgrade := answering("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n")
 	short := listen(t, func(c net.Conn) {
 		_, _ = bufio.NewReader(c).ReadString('\n')
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
@@ -303,9 +314,23 @@ route "short" {
   path     = "/short"
   upstream = upstream.short
 }
-`, refused, garbage, silent, short)})
-	for path, want := range map[string]int{"/refused": 502, "/garbage": 502, "/silent": 504} {
-		status, h, body := r.get(path)
+upstream "chunks" {
+  endpoint %q {}
+}
+upstream "upgrade" {
+  endpoint %q {}
+}
+route "chunks" {
+  path     = "/chunks"
+  upstream = upstream.chunks
+}
+route "upgrade" {
+  path     = "/upgrade"
+  upstream = upstream.upgrade
+}
+`, refused, garbage, silent, short, chunks, upgrade)})
+	for path, want := range map[string]int{"/refused": 502, "/garbage": 502, "/silent": 504, "/chunks": 502, "/upgrade": 502} {
+		status, h, body := r.get(path, "Connection: upgrade", "Upgrade: websocket")
 		if status != want || h.Get("Content-Type") != "application/problem+json" || strings.Contains(body, "127.0.0.1") {
 			t.Errorf("%s: got %d %s %q, want %d as a problem that tells nothing of our insides", path, status, h.Get("Content-Type"), body, want)
 		}
@@ -394,6 +419,9 @@ route "b" {
 	}
 }
 
+// quietPeriod is longer than the watcher waits for a burst of changes to end.
+const quietPeriod = 120 * time.Millisecond
+
 func TestWatch(t *testing.T) {
 	checkLeaks(t)
 	r := start(t, map[string]string{"routes.hcl": respond("one")})
@@ -439,6 +467,34 @@ func TestWatch(t *testing.T) {
 	}
 	r.write("new/dir/routes.hcl", respond("in a new directory"))
 	await("in a new directory")
+	t.Run("a directory that stays empty for a while", func(t *testing.T) {
+		if err := os.Mkdir(filepath.Join(r.dir, "later"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * quietPeriod)
+		if err := os.Remove(filepath.Join(r.dir, "new/dir/routes.hcl")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(r.dir, "later", "a.hcl"), []byte(respond("later")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		await("later")
+	})
+	t.Run("the whole directory made anew", func(t *testing.T) {
+		if err := os.RemoveAll(r.dir); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * quietPeriod)
+		if err := os.Mkdir(r.dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * quietPeriod)
+		r.write("preamble.hcl", preamble)
+		r.write("routes.hcl", respond("anew"))
+		await("anew")
+		r.write("routes.hcl", respond("and again"))
+		await("and again")
+	})
 }
 
 func respond(body string) string {

@@ -256,7 +256,8 @@ func TestRefusals(t *testing.T) {
 				r.Header.Set(fmt.Sprintf("X-%d", i), "1")
 			}
 		}, 431},
-		"raw byte": {func(r *http.Request) { r.URL.Opaque = "/\xe9" }, 400},
+		"a value that ends in space": {func(r *http.Request) { r.Header["X-Role"] = []string{"admin "} }, 400},
+		"raw byte":                   {func(r *http.Request) { r.URL.Opaque = "/\xe9" }, 400},
 	} {
 		req, _ := http.NewRequest("GET", url, nil)
 		c.edit(req)
