@@ -295,6 +295,21 @@ func TestConflicts(t *testing.T) {
 			t.Error(s)
 		}
 	})
+	t.Run("each with the first of its kind", func(t *testing.T) {
+		for _, p := range []router.Pattern{{}, exact("/a"), exact("/{a}"), prefix("/a"), regex("/a")} {
+			_, errs := router.Build([]router.Route{{Name: "c", Path: p}, {Name: "b", Path: p}, {Name: "a", Path: p}})
+			var got [][2]int
+			for _, err := range errs {
+				var c *router.ConflictError
+				if errors.As(err, &c) {
+					got = append(got, [2]int{c.A, c.B})
+				}
+			}
+			if !slices.Equal(got, [][2]int{{0, 1}, {0, 2}}) {
+				t.Errorf("%v: %v", p, got)
+			}
+		}
+	})
 	t.Run("a host twice in one route", func(t *testing.T) {
 		for _, p := range []router.Pattern{{}, exact("/a"), exact("/{a}"), exact("/{a...}"), prefix("/a"), regex("/a")} {
 			build(t, []router.Route{{Hosts: []string{"a", "A.", "*.a", "*.A"}, Path: p}})

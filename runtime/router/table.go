@@ -247,8 +247,10 @@ func (n *node) finish(sorted func(leaf) leaf) {
 	n.rest.finish(sorted)
 }
 
-// findConflicts appends the conflicts among rules of one host and path.
+// findConflicts appends the conflicts among rules of one host and path, each
+// with the first of its kind in the list of routes.
 func findConflicts(to []*ConflictError, rules []*rule, host string) []*ConflictError {
+	slices.SortFunc(rules, func(a, b *rule) int { return cmp.Compare(a.index, b.index) })
 	first := make(map[string]int, len(rules))
 	for _, u := range rules {
 		sign := u.signature()
@@ -257,7 +259,7 @@ func findConflicts(to []*ConflictError, rules []*rule, host string) []*ConflictE
 			first[sign] = u.index
 			continue
 		}
-		to = append(to, &ConflictError{min(i, u.index), max(i, u.index), host})
+		to = append(to, &ConflictError{i, u.index, host})
 	}
 	return to
 }
