@@ -111,6 +111,30 @@ func TestAvoid(t *testing.T) {
 	})
 }
 
+// What an endpoint that is down does not take, the others share by weight: no
+// neighbour of it gets all.
+func TestSharesOfAnAvoidedEndpoint(t *testing.T) {
+	for name, weights := range map[string][]int{
+		"equal": {1, 1, 1, 1, 1, 1}, "three": {1, 1, 1}, "weighted": {1, 2, 3, 4, 5, 6}, "heavy": {6, 5, 4, 3, 2, 1}, "dominant": {50, 1, 1, 2},
+	} {
+		each(t, func(t *testing.T, algorithm string) {
+			members := group(weights...)
+			b, _ := newBalancer(algorithm, members)
+			const n = 60000
+			got := map[*Endpoint]int{}
+			for range n {
+				got[b.pick(members[0].Endpoint)]++
+			}
+			for i, m := range members[1:] {
+				want := float64(n*m.weight) / float64(sum(weights[1:]))
+				if share := float64(got[m.Endpoint]) / want; share < 0.9 || share > 1.1 {
+					t.Errorf("%s: endpoint %d of weight %d gets %.2f of its share", name, i+1, m.weight, share)
+				}
+			}
+		})
+	}
+}
+
 // Algorithms are used by many goroutines at once.
 func TestPickInParallel(t *testing.T) {
 	each(t, func(t *testing.T, algorithm string) {

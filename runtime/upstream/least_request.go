@@ -78,9 +78,33 @@ func (l *leastRequest) draw(avoid *Endpoint, not int) int {
 		}
 	}
 	// There are few, or one outweighs all.
+	if not < 0 {
+		return l.drawOther(avoid)
+	}
 	start := rand.IntN(n)
 	for k := range n {
 		if i := (start + k) % n; i != not && l.members[i].Endpoint != avoid {
+			return i
+		}
+	}
+	return -1
+}
+
+// drawOther is draw at a cost that grows with the cluster, whatever avoid
+// weighs.
+func (l *leastRequest) drawOther(avoid *Endpoint) int {
+	total := 0
+	for i := range l.members {
+		if l.members[i].Endpoint != avoid {
+			total += l.members[i].weight
+		}
+	}
+	left := rand.IntN(total)
+	for i := range l.members {
+		if l.members[i].Endpoint == avoid {
+			continue
+		}
+		if left -= l.members[i].weight; left < 0 {
 			return i
 		}
 	}

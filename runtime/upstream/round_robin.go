@@ -18,6 +18,9 @@ type roundRobin struct {
 // maxSchedule bounds the length of a schedule; weights beyond it are scaled.
 const maxSchedule = 1 << 14
 
+// maxTurns bounds the turns of an endpoint to avoid that one pick passes over.
+const maxTurns = 64
+
 func newRoundRobin(members []member) *roundRobin {
 	r := &roundRobin{schedule: schedule(members)}
 	if n := len(r.schedule); n > 0 {
@@ -80,15 +83,20 @@ func (r *roundRobin) pick(avoid *Endpoint) *Endpoint {
 	if n == 0 {
 		return nil
 	}
-	at := r.next.Add(1)
-	first := r.schedule[at%n]
-	if first != avoid {
-		return first
+	var at uint32
+	// Each turn is taken once, also by those who avoid an endpoint: were they sent
+	// on to the next in the schedule, its neighbour would get all of its share.
+	for range min(n, maxTurns) {
+		at = r.next.Add(1) % n
+		if e := r.schedule[at]; e != avoid {
+			return e
+		}
 	}
-	for i := uint32(1); i < n; i++ {
+	// It outweighs the others by far, or they were taken by somebody else.
+	for i := range n {
 		if e := r.schedule[(at+i)%n]; e != avoid {
 			return e
 		}
 	}
-	return first
+	return avoid
 }
