@@ -45,7 +45,7 @@ type Gateway struct {
 
 	reloading sync.Mutex // held while a generation is replaced; guards what follows
 	admin     *admin.Server
-	watch     []string
+	view      view
 	retired   sync.WaitGroup // generations whose exchanges have not ended
 	number    int
 
@@ -58,6 +58,7 @@ type Gateway struct {
 // *config.Diagnostics; any other error is a failure to run, such as a port in
 // use. After an error nothing is left behind. Shutdown ends a started gateway.
 func Start(ctx context.Context, o Options) (*Gateway, error) {
+	view := look(o.Source.Paths)
 	cfg, diags := config.Load(o.Source)
 	if diags.HasErrors() {
 		return nil, diags
@@ -67,9 +68,10 @@ func Start(ctx context.Context, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	if err := g.load(ctx, cfg); err != nil {
-		g.dispose(ctx)
+		_ = g.dispose(ctx)
 		return nil, err
 	}
+	g.saw(view, cfg)
 	return g, nil
 }
 
@@ -106,6 +108,8 @@ func (g *Gateway) Reload(ctx context.Context) error {
 		return errors.New("the gateway is stopping")
 	}
 	start := time.Now()
+	view, watched := look(g.opts.Source.Paths), look(g.view.paths)
+	g.view = watched
 	cfg, diags := config.Load(g.opts.Source)
 	err := error(diags)
 	if !diags.HasErrors() {
@@ -115,6 +119,7 @@ func (g *Gateway) Reload(ctx context.Context) error {
 		g.refused(err)
 		return err
 	}
+	g.saw(view, cfg)
 	g.log.Info("configuration reloaded", "generation", g.number, "took", time.Since(start).Round(time.Millisecond).String())
 	return nil
 }
@@ -148,7 +153,6 @@ func (g *Gateway) load(ctx context.Context, cfg *config.Config) (err error) {
 	sockets.Commit()
 	g.swapAdmin(nextAdmin, cfg.Gateway.Admin.Token)
 	old := g.serving.Swap(next)
-	g.watch = cfg.Watch()
 	g.number++
 	if old != nil {
 		g.retire(old)
@@ -158,6 +162,16 @@ func (g *Gateway) load(ctx context.Context, cfg *config.Config) (err error) {
 	g.metrics.Reload(true, now)
 	g.status.Store(&admin.Status{State: "ok", Generation: g.number, LoadedAt: now, LastAttempt: now})
 	return nil
+}
+
+// saw takes note of what cfg was read from. If that changed while it was read,
+// which v from before tells, the next look finds a difference.
+func (g *Gateway) saw(v view, cfg *config.Config) {
+	changed := fingerprint(v.paths) != v.seen
+	g.view = look(cfg.Watch())
+	if changed {
+		g.view.seen++
+	}
 }
 
 // refused records that a configuration was not taken.

@@ -65,17 +65,17 @@ func (g *Gateway) Watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.run(ctx, func() []string {
+	w.run(ctx, func() view {
 		_ = g.Reload(ctx)
 		return g.watched()
 	})
 	return nil
 }
 
-func (g *Gateway) watched() []string {
+func (g *Gateway) watched() view {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
-	return g.watch
+	return g.view
 }
 
 // Validate checks everything that a start would, plugins and policies compiled,

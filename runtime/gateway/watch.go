@@ -22,28 +22,25 @@ const (
 
 // watcher tells when any of a set of files and directories changed.
 type watcher struct {
-	fs    *fsnotify.Watcher
+	fs *fsnotify.Watcher
+	view
+}
+
+// view is what a configuration was read from: the paths, and a fingerprint taken
+// before they were read, so that no change after it goes unseen.
+type view struct {
 	paths []string
 	seen  uint64
 }
 
-func newWatcher(paths []string) (*watcher, error) {
+func look(paths []string) view { return view{paths, fingerprint(paths)} }
+
+func newWatcher(v view) (*watcher, error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
 	}
-	x := &watcher{fs: w}
-	x.set(paths)
-	return x, nil
-}
-
-// set replaces the watched paths. A file is watched through its directory, so
-// that a rename over it and a symlink swap are seen; a path that does not exist
-// yet is seen through its parent.
-func (w *watcher) set(paths []string) {
-	w.paths = paths
-	w.arm()
-	w.seen = fingerprint(paths)
+	return &watcher{fs: w, view: v}, nil
 }
 
 // arm watches the directories that exist now. Those that are watched already
@@ -75,12 +72,11 @@ func (w *watcher) arm() {
 }
 
 // run calls changed after each settled change until ctx ends. changed returns
-// the paths to watch from then on.
-func (w *watcher) run(ctx context.Context, changed func() []string) {
+// what the configuration is from then on.
+func (w *watcher) run(ctx context.Context, changed func() view) {
 	defer w.fs.Close()
-	timer := time.NewTimer(0)
-	<-timer.C
-	var first time.Time // of the burst; zero: none
+	timer := time.NewTimer(0) // something may have changed before we watched
+	var first time.Time       // of the burst; zero: none
 	for {
 		select {
 		case <-ctx.Done():
@@ -105,14 +101,8 @@ func (w *watcher) run(ctx context.Context, changed func() []string) {
 			if fingerprint(w.paths) == w.seen {
 				continue
 			}
-			// The fingerprint is taken again by set before the next event is
-			// looked at; a change during the reload differs from it.
-			before := fingerprint(w.paths)
-			w.set(changed())
-			if now := fingerprint(w.paths); now != before {
-				w.seen = before
-				timer.Reset(quiet)
-			}
+			w.view = changed()
+			timer.Reset(quiet) // what is named anew is watched then
 		}
 	}
 }

@@ -98,7 +98,9 @@ func (f *flow) forward() error {
 		case errors.Is(err, errGone):
 			return errGone
 		}
-		ep.Failed(kind(err))
+		if !(mayRepeat && reused) { // else it was only closed while idle
+			ep.Failed(kind(err))
+		}
 		if !mayRepeat {
 			return upstreamFailed(err)
 		}
