@@ -111,6 +111,29 @@ func TestAvoid(t *testing.T) {
 	})
 }
 
+// An address that is listed twice weighs what both entries do.
+func TestSharesOfAnAddressListedTwice(t *testing.T) {
+	each(t, func(t *testing.T, algorithm string) {
+		c := registry(t).Cluster(Config{Name: "u", Balance: algorithm, Endpoints: []EndpointConfig{
+			{Address: "a:1", Weight: 2}, {Address: "b:1", Weight: 3}, {Address: "a:1"}, {Address: "c:1", Weight: -1}}})
+		defer c.Close()
+		const n = 70000
+		got := map[string]int{}
+		for range n {
+			e, err := c.Pick(nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[e.Address()]++
+		}
+		for address, weight := range map[string]int{"a:1": 3, "b:1": 3, "c:1": 1} {
+			if want := n * weight / 7; math.Abs(float64(got[address]-want)) > float64(want)/10 {
+				t.Errorf("%s got %d, want about %d", address, got[address], want)
+			}
+		}
+	})
+}
+
 // What an endpoint that is down does not take, the others share by weight: no
 // neighbour of it gets all.
 func TestSharesOfAnAvoidedEndpoint(t *testing.T) {
