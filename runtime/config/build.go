@@ -35,6 +35,9 @@ type Deps struct {
 	Log       *slog.Logger
 	// Stdout and Stderr take access and decision logs; nil is the process's.
 	Stdout, Stderr io.Writer
+	// Check builds only to see whether it can be done: log files are not opened,
+	// since that would make them.
+	Check bool
 }
 
 // Generation is a configuration that can be served.
@@ -257,6 +260,9 @@ func joined(err error) []error {
 }
 
 func (b *builder) decisionLog(p *Policy) (io.Writer, error) {
+	if b.d.Check {
+		return nil, nil
+	}
 	switch p.DecisionLog {
 	case "":
 		return nil, nil
@@ -304,7 +310,7 @@ func (b *builder) table() {
 		DebugHeader: g.DebugHeader, Memory: exchange.NewBudget(g.BodyMemory),
 	}}
 	b.gen.Table = t
-	if a := g.AccessLog; a != nil {
+	if a := g.AccessLog; a != nil && !b.d.Check {
 		log, err := telemetry.OpenAccessLog(a.Path, a.Format, b.d.Stdout, b.d.Stderr)
 		if err != nil {
 			b.diags.errorf(a.Range, "Unusable access log", "%s can't be written: %s.", a.Path, reason(err))

@@ -50,6 +50,7 @@ type Gateway struct {
 	number    int
 
 	serving  atomic.Pointer[generation] // changed only while reloading is held
+	checking bool                       // this gateway is never served
 	status   atomic.Pointer[admin.Status]
 	stopping atomic.Bool
 }

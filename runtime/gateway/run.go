@@ -90,6 +90,7 @@ func Validate(ctx context.Context, o Options) (*config.Summary, error) {
 		return nil, err
 	}
 	defer func() { _ = g.dispose(ctx) }()
+	g.checking = true
 	next, err := g.build(ctx, cfg)
 	if err != nil {
 		return nil, err
