@@ -1,5 +1,7 @@
 package http2_test
 
+//lint:file-ignore SA1019 net/http serves no single connection that somebody else accepted
+
 import (
 	"bytes"
 	"context"
