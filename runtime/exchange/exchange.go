@@ -19,6 +19,9 @@ type Conn struct {
 	PeerIP, LocalPort string
 	// TLS is nil for a connection in the clear.
 	TLS *tls.ConnectionState
+	// Covers reports whether the certificate that the client was shown is the
+	// one that host, as in Exchange.Host, would have got; nil: any host is fine.
+	Covers func(host string) bool
 	// Shard spreads counters that every request touches.
 	Shard uint32
 }
@@ -51,6 +54,11 @@ type ListenerInfo struct {
 	// StreamIdle ends an exchange in which no byte moves for this long; 0: the
 	// default of five minutes.
 	StreamIdle time.Duration
+	// AltSvc is the value of the alt-svc header of every response; "" for none
+	// (RFC 7838).
+	AltSvc string
+	// ForwardClientCert sends x-forwarded-client-cert to upstreams.
+	ForwardClientCert bool
 }
 
 // Idle returns StreamIdle or its default.

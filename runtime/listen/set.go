@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/headgate/headgate/runtime/certs"
 	"github.com/headgate/headgate/runtime/exchange"
 	"github.com/headgate/headgate/runtime/http1"
 )
@@ -25,6 +26,22 @@ type Spec struct {
 	HTTP1, H2C bool
 	Limits     http1.Limits
 	Timeouts   http1.Timeouts
+	// TLS is nil for a listener in the clear.
+	TLS *certs.Server
+	// Stream takes the connections of a TCP listener; nil: the listener speaks
+	// HTTP.
+	Stream Stream
+}
+
+// Stream serves connections that are not HTTP, such as those of a TCP listener.
+type Stream interface {
+	// ServeConn serves nc, of which read was already taken, until the connection
+	// ends, and closes it. server is the name that a TLS client asked for, ""
+	// without one. It ends when ctx does.
+	ServeConn(ctx context.Context, nc net.Conn, read []byte, server string, info *exchange.Conn)
+	// ReadsServerName reports whether server is wanted: the first bytes are then
+	// read as a TLS ClientHello, and passed on as they are.
+	ReadsServerName() bool
 }
 
 // Set is the sockets of a gateway. Changes are made by one goroutine at a time;

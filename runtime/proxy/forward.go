@@ -17,7 +17,7 @@ const slice = time.Second
 // try is one request to an endpoint.
 type try struct {
 	endpoint *upstream.Endpoint
-	conn     *upstream.Conn
+	conn     upstream.Conn
 	pump     *pump     // nil if the request left whole
 	start    time.Time // of waiting
 	deadline time.Time // for the response head

@@ -59,7 +59,7 @@ func (f *flow) startPump() {
 	}()
 }
 
-func (p *pump) fail(err error, conn *upstream.Conn) {
+func (p *pump) fail(err error, conn upstream.Conn) {
 	p.err = err
 	p.broken.Store(true)
 	conn.Close()
@@ -67,7 +67,7 @@ func (p *pump) fail(err error, conn *upstream.Conn) {
 
 // send returns errors of reading only: an upstream that stops reading may still
 // answer.
-func send(r *exchange.Request, conn *upstream.Conn, idle time.Duration) error {
+func send(r *exchange.Request, conn upstream.Conn, idle time.Duration) error {
 	for {
 		b, err := r.Body.Next()
 		if err != nil && err != io.EOF {

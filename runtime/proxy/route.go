@@ -34,6 +34,9 @@ type Settings struct {
 	AccessLog *telemetry.AccessLog
 	// Memory is the ceiling of read-ahead bodies.
 	Memory *exchange.Budget
+	// Challenge answers the HTTP-01 challenges of ACME (RFC 8555 section 8.3) on
+	// listeners in the clear; nil: no certificate needs it.
+	Challenge func(host, path string) (body string, ok bool)
 }
 
 // Route is what happens to the exchanges that match. Exactly one of Split,

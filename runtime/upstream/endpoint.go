@@ -8,12 +8,29 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/headgate/headgate/runtime/exchange"
 	"github.com/headgate/headgate/runtime/http1"
 	"github.com/headgate/headgate/runtime/telemetry"
 )
 
-// Conn is a connection to an endpoint.
-type Conn = http1.Client
+// Conn carries one request to an endpoint at a time: a connection over HTTP/1.1,
+// one stream of a shared connection over HTTP/2. One goroutine uses it, or two:
+// one that writes the request and one that reads the response. http1.Client
+// documents each method.
+type Conn interface {
+	WriteRequest(r *exchange.Request, first []byte, last bool) error
+	WriteBody(p []byte) error
+	EndBody(trailer *exchange.Head) error
+	Wrote() bool
+	ReadResponse(method string, r *exchange.Response) error
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+	Stale() bool
+	Reusable() bool
+	Park()
+	Tunnel() (nc net.Conn, read []byte)
+	Close() error
+}
 
 // ErrNoAnswer is what a Conn returns when it ended before an answer.
 var ErrNoAnswer = http1.ErrNoAnswer
@@ -43,7 +60,7 @@ type Endpoint struct {
 }
 
 type idleConn struct {
-	conn  *Conn
+	conn  Conn
 	since time.Duration // after Endpoint.made
 }
 
@@ -67,7 +84,7 @@ func (e *Endpoint) Active() int64 { return e.active.Load() }
 // Acquire returns a connection for one request, idle or new; fresh asks for a
 // new one. The request counts as active until Release or Discard. A dial that
 // fails is counted as Failed("connect"), unless ctx ended it.
-func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (conn *Conn, reused bool, err error) {
+func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (conn Conn, reused bool, err error) {
 	e.requests.Add(1)
 	e.begin()
 	if !fresh {
@@ -103,7 +120,7 @@ func (e *Endpoint) end() {
 // takeIdle takes the connection that was used last: its peer is the least likely
 // to have closed it, and those that are not needed get old. One that idled too
 // long is left to the reaper, which looks only now and then.
-func (e *Endpoint) takeIdle() *Conn {
+func (e *Endpoint) takeIdle() Conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := len(e.idle)
@@ -120,7 +137,7 @@ func (e *Endpoint) expired(c idleConn, now time.Duration) bool { return now-c.si
 
 // Release ends a request. Its connection is kept for the next one if it can
 // carry one.
-func (e *Endpoint) Release(c *Conn) {
+func (e *Endpoint) Release(c Conn) {
 	if !c.Reusable() {
 		e.Discard(c)
 		return
@@ -139,7 +156,7 @@ func (e *Endpoint) Release(c *Conn) {
 }
 
 // Discard ends a request whose connection is of no further use.
-func (e *Endpoint) Discard(c *Conn) {
+func (e *Endpoint) Discard(c Conn) {
 	e.end()
 	c.Close()
 	c.Park()

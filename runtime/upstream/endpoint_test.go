@@ -30,7 +30,7 @@ func TestConnectionsAreReused(t *testing.T) {
 	if e.Active() != 0 || idle(e) != 2 {
 		t.Errorf("%d active, %d idle", e.Active(), idle(e))
 	}
-	for _, want := range []*Conn{b, a} {
+	for _, want := range []Conn{b, a} {
 		c, reused := acquire(t, e, false)
 		if c != want || !reused {
 			t.Error("the connection used last is not taken first")
@@ -60,14 +60,14 @@ func TestFreshConnection(t *testing.T) {
 func TestWhatIsNotKept(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		end  func(t *testing.T, e *Endpoint, c *Conn)
+		end  func(t *testing.T, e *Endpoint, c Conn)
 	}{
-		{"a connection that its peer ends", func(t *testing.T, e *Endpoint, c *Conn) { use(t, c, "/last"); e.Release(c) }},
-		{"a request without its answer", func(t *testing.T, e *Endpoint, c *Conn) {
+		{"a connection that its peer ends", func(t *testing.T, e *Endpoint, c Conn) { use(t, c, "/last"); e.Release(c) }},
+		{"a request without its answer", func(t *testing.T, e *Endpoint, c Conn) {
 			_ = c.WriteRequest(&exchange.Request{Method: "GET", Path: "/", Authority: "u"}, nil, true)
 			e.Release(c)
 		}},
-		{"what is discarded", func(t *testing.T, e *Endpoint, c *Conn) { use(t, c, "/"); e.Discard(c) }},
+		{"what is discarded", func(t *testing.T, e *Endpoint, c Conn) { use(t, c, "/"); e.Discard(c) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, "tcp", "127.0.0.1:0")
@@ -95,7 +95,7 @@ func TestStaleConnections(t *testing.T) {
 	e.Release(bad)
 	s.settles(1)
 	for _, want := range []struct {
-		conn  *Conn
+		conn  Conn
 		stale bool
 	}{{bad, true}, {good, false}} {
 		c, reused := acquire(t, e, false)
@@ -122,7 +122,7 @@ func TestStaleConnections(t *testing.T) {
 func TestMaxIdle(t *testing.T) {
 	s := serve(t, "tcp", "127.0.0.1:0")
 	_, e := endpoint(t, registry(t), Config{MaxIdle: 2}, s.address())
-	var conns []*Conn
+	var conns []Conn
 	for range 5 {
 		c, _ := acquire(t, e, false)
 		use(t, c, "/")
@@ -160,7 +160,7 @@ func TestIdleTimeout(t *testing.T) {
 func TestReapKeepsTheRest(t *testing.T) {
 	s := serve(t, "tcp", "127.0.0.1:0")
 	_, e := endpoint(t, registry(t), Config{IdleTimeout: time.Hour}, s.address())
-	var conns []*Conn
+	var conns []Conn
 	for range 4 {
 		c, _ := acquire(t, e, true)
 		use(t, c, "/")
@@ -174,7 +174,7 @@ func TestReapKeepsTheRest(t *testing.T) {
 	e.mu.Unlock()
 	e.reap()
 	s.settles(2)
-	for _, want := range []*Conn{conns[3], conns[2]} {
+	for _, want := range []Conn{conns[3], conns[2]} {
 		c, reused := acquire(t, e, false)
 		if c != want || !reused {
 			t.Error("not in order")
@@ -298,7 +298,7 @@ func BenchmarkAcquire(b *testing.B) {
 		use(b, c, "/")
 		defer e.Release(c)
 	}
-	var conns []*Conn
+	var conns []Conn
 	for range 8 {
 		c, _ := acquire(b, e, true)
 		use(b, c, "/")

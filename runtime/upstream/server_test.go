@@ -112,7 +112,7 @@ func endpoint(t testing.TB, r *Registry, c Config, address string) (*Cluster, *E
 	return cluster, e
 }
 
-func acquire(t testing.TB, e *Endpoint, fresh bool) (*Conn, bool) {
+func acquire(t testing.TB, e *Endpoint, fresh bool) (Conn, bool) {
 	t.Helper()
 	c, reused, err := e.Acquire(t.Context(), fresh)
 	if err != nil {
@@ -122,7 +122,7 @@ func acquire(t testing.TB, e *Endpoint, fresh bool) (*Conn, bool) {
 }
 
 // exchangeOn sends a request and reads the answer to its end.
-func exchangeOn(c *Conn, path string) error {
+func exchangeOn(c Conn, path string) error {
 	if err := c.WriteRequest(&exchange.Request{Method: "GET", Path: path, Authority: "u"}, nil, true); err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func exchangeOn(c *Conn, path string) error {
 	return nil
 }
 
-func use(t testing.TB, c *Conn, path string) {
+func use(t testing.TB, c Conn, path string) {
 	t.Helper()
 	if err := exchangeOn(c, path); err != nil {
 		t.Fatal(err)
