@@ -48,8 +48,9 @@ test-race: plugins
 	cd sdk/go && CGO_ENABLED=1 $(GO) test -race ./...
 	cd plugins && CGO_ENABLED=1 $(GO) test -race ./...
 
-## test-full: test, test-race, and every fuzz target for FUZZTIME
+## test-full: test, test-race, the slow suites, and every fuzz target for FUZZTIME
 test-full: test test-race
+	HEADGATE_FULL=1 $(GO) test -timeout 30m ./...
 	@sh test/fuzz.sh $(FUZZTIME)
 
 ## bench: CPU, throughput, latency and memory beside nginx and haproxy

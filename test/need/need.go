@@ -28,6 +28,15 @@ func File(t testing.TB, path, step string) {
 	}
 }
 
+// Full skips a test that takes too long for every run; make test-full sets
+// HEADGATE_FULL.
+func Full(t testing.TB) {
+	t.Helper()
+	if os.Getenv("HEADGATE_FULL") == "" {
+		t.Skip("slow: runs in make test-full")
+	}
+}
+
 func lack(t testing.TB, what string) {
 	t.Helper()
 	if ci := os.Getenv("CI"); ci != "" && ci != "false" && ci != "0" {
