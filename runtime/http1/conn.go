@@ -28,6 +28,8 @@ type serverConn struct {
 	in     reader
 	x      *exchange.Exchange
 	idle   atomic.Bool
+	// glancing is set while the wait for a request is bounded by glance.
+	glancing bool
 
 	out     output
 	state   writeState
@@ -50,7 +52,11 @@ type serverConn struct {
 	readBy, writeBy time.Time
 }
 
-var errStop = errors.New("the request body is no longer read")
+var (
+	errStop = errors.New("the request body is no longer read")
+	// errServed ends a wait in which an exchange was served already.
+	errServed = errors.New("the request was served")
+)
 
 // release gives the exchange and its memory back.
 func (c *serverConn) release() {
@@ -66,6 +72,9 @@ func (c *serverConn) release() {
 // may carry another.
 func (c *serverConn) serve() bool {
 	m, status, err := c.readHead()
+	if err == errServed {
+		return c.finish()
+	}
 	if err != nil {
 		if status > 0 {
 			c.refuse(status, err)
@@ -93,15 +102,7 @@ func (c *serverConn) readHead() (m meta, status int, err error) {
 		} else if !begun {
 			c.set = c.s.settings.Load()
 		}
-		if c.x == nil {
-			x, ok := c.s.idle.Get().(*exchange.Exchange)
-			if !ok {
-				x = &exchange.Exchange{}
-			}
-			c.x = x
-		}
-		c.x.Reset(c.ctx, c.info, c)
-		n, m, err := parseRequest(in.buf[:in.w], in.seen, &c.x.Request, c.set.lim)
+		m, n, err := c.parse()
 		if err != nil {
 			return m, statusOf(err), err
 		}
@@ -122,11 +123,31 @@ func (c *serverConn) readHead() (m meta, status int, err error) {
 	}
 }
 
+// parse looks for a request head in the buffer; n is its length, 0 if it is not
+// all there.
+func (c *serverConn) parse() (m meta, n int, err error) {
+	if c.x == nil {
+		x, ok := c.s.idle.Get().(*exchange.Exchange)
+		if !ok {
+			x = &exchange.Exchange{}
+		}
+		c.x = x
+	}
+	c.x.Reset(c.ctx, c.info, c)
+	n, m, err = parseRequest(c.in.buf[:c.in.w], c.in.seen, &c.x.Request, c.set.lim)
+	return m, n, err
+}
+
+// glance is how long the wait for another request lasts before the socket is
+// looked at although there is no news.
+const glance = time.Second
+
 // first waits for the first bytes of a request.
 func (c *serverConn) first() error {
-	c.idle.Store(true)
 	defer c.idle.Store(false)
 	for {
+		c.idle.Store(true)
+		c.glancing = false
 		c.armRead(time.Now(), c.set.to.Idle)
 		// After the deadline was set: Drain sets it to the past only after it set
 		// this.
@@ -140,7 +161,7 @@ func (c *serverConn) first() error {
 		if !isTimeout(err) {
 			return err
 		}
-		if !time.Now().Before(c.readBy) {
+		if !c.glancing && !time.Now().Before(c.readBy) {
 			return err
 		}
 		c.readBy = time.Time{}
@@ -398,5 +419,7 @@ func (c *serverConn) cut() {
 	if t, ok := nc.(*net.TCPConn); ok {
 		_ = t.SetLinger(0)
 	}
-	nc.Close()
+	if !c.waiter.inner { // else as soon as the wait is left
+		nc.Close()
+	}
 }

@@ -17,7 +17,8 @@ var (
 // segment; larger ones leave from where they are.
 type output struct {
 	nc       net.Conn
-	vectored bool // nc writes several buffers with one system call
+	vectored bool   // nc writes several buffers with one system call
+	direct   sender // without raw if nc is not a socket
 	pool     *buffers
 	buf      []byte
 	vec      [3][]byte
@@ -25,13 +26,48 @@ type output struct {
 }
 
 func (o *output) begin(nc net.Conn) {
-	o.nc = nc
-	switch nc.(type) {
-	case *net.TCPConn, *net.UnixConn:
-		o.vectored = true
-	default:
-		o.vectored = false
+	o.nc, o.direct.raw = nc, rawConn(nc)
+	o.vectored = o.direct.raw != nil
+}
+
+// directMost bounds what is written around the scheduler: copying more takes
+// the kernel long enough for others to want the thread.
+const directMost = 16 << 10
+
+// write writes p, q and r. Whatever fits into the socket leaves at once; the
+// rest waits, up to the write deadline.
+func (o *output) write(p, q, r []byte) (int64, error) {
+	total := len(p) + len(q) + len(r)
+	sent := 0
+	if o.vectored && total <= directMost {
+		for sent < total {
+			n, err := o.direct.send(p, q, r)
+			sent += n
+			if err != nil || sent == total {
+				return int64(sent), err
+			}
+			if n == 0 {
+				break
+			}
+			p, q, r = skip(p, &n), skip(q, &n), skip(r, &n)
+		}
 	}
+	if len(q)+len(r) == 0 {
+		n, err := o.nc.Write(p)
+		return int64(sent + n), err
+	}
+	o.vec = [3][]byte{p, q, r}
+	o.bufs = o.vec[:]
+	n, err := o.bufs.WriteTo(o.nc)
+	o.vec, o.bufs = [3][]byte{}, nil
+	return int64(sent) + n, err
+}
+
+// skip returns p without its first n bytes, and takes off n what it skipped.
+func skip(p []byte, n *int) []byte {
+	m := min(*n, len(p))
+	*n -= m
+	return p[m:]
 }
 
 // hold makes buf ready to append to.
@@ -57,9 +93,9 @@ func (o *output) flush() (int64, error) {
 	if len(o.buf) == 0 {
 		return 0, nil
 	}
-	n, err := o.nc.Write(o.buf)
+	n, err := o.write(o.buf, nil, nil)
 	o.buf = o.buf[:0]
-	return int64(n), err
+	return n, err
 }
 
 // send writes what is held back and p, as a chunk if chunked, and the end of the
@@ -88,8 +124,7 @@ func (o *output) send(p []byte, chunked, last bool) (n int64, err error) {
 		if len(p) == 0 {
 			return 0, nil
 		}
-		m, err := o.nc.Write(p)
-		return int64(m), err
+		return o.write(p, nil, nil)
 	}
 	total := len(o.buf) + len(p) + len(tail)
 	switch {
@@ -104,12 +139,7 @@ func (o *output) send(p []byte, chunked, last bool) (n int64, err error) {
 		o.buf = o.buf[:0]
 		return int64(m), err
 	}
-	o.vec = [3][]byte{o.buf, p, tail}
-	o.bufs = o.vec[:]
-	if len(tail) == 0 {
-		o.bufs = o.vec[:2]
-	}
-	n, err = o.bufs.WriteTo(o.nc)
-	o.vec, o.bufs, o.buf = [3][]byte{}, nil, o.buf[:0]
+	n, err = o.write(o.buf, p, tail)
+	o.buf = o.buf[:0]
 	return n, err
 }

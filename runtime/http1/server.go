@@ -93,7 +93,8 @@ func (s *Server) Close() {
 	defer s.mu.Unlock()
 	s.closed = true
 	for c := range s.open {
-		_ = below(c.nc).Close()
+		// It waits for an exchange that is served within a wait, see waiter.
+		go func() { _ = below(c.nc).Close() }()
 	}
 }
 

@@ -3,9 +3,13 @@
 package http1
 
 import (
+	"errors"
 	"io"
 	"syscall"
+	"time"
 )
+
+var errAgain = errors.New("the socket is not ready")
 
 func peek(fd uintptr) look {
 	var b [1]byte
@@ -23,49 +27,127 @@ func peek(fd uintptr) look {
 	}
 }
 
-// waiter reads the first bytes of a message into a buffer that it borrows only
-// once there are some. A connection that waits holds no buffer.
-type waiter struct {
-	fn  func(fd uintptr) bool
-	n   int
-	err error
+// sender writes to a socket without waiting.
+type sender struct {
+	raw     syscall.RawConn
+	fn      func(fd uintptr) // made once: a closure per write would be garbage
+	p, q, r []byte
+	n       int
+	err     error
 }
 
-// wait fills in from the socket; ok is false if there is no descriptor.
+// send writes what the socket takes at once of p, q and r. The error is nil if
+// the rest needs waiting.
+func (s *sender) send(p, q, r []byte) (int, error) {
+	if s.fn == nil {
+		s.fn = func(fd uintptr) { s.n, s.err = transmit(fd, s.p, s.q, s.r) }
+	}
+	s.p, s.q, s.r = p, q, r
+	err := s.raw.Control(s.fn)
+	s.p, s.q, s.r = nil, nil, nil
+	if err != nil {
+		return 0, err
+	}
+	if s.err == errAgain {
+		return 0, nil
+	}
+	return s.n, s.err
+}
+
+// waiter waits for the next request, and serves those that arrive whole without
+// leaving the wait. The runtime tells each arrival of bytes once. Between two
+// waits that news can get lost, so each wait begins with a read, most of them
+// for nothing. Within one wait it can't, and nothing is read for nothing.
+type waiter struct {
+	fn    func(fd uintptr) bool
+	err   error
+	inner bool // in fn: nobody may wait for bytes, or close the socket
+	ended bool // an exchange was served and finish has to look after the rest
+}
+
+// wait fills in from the socket, or serves exchanges and returns errServed. ok is
+// false if there is no descriptor.
 func (c *serverConn) wait() (err error, ok bool) {
 	if c.raw == nil {
 		return nil, false
 	}
 	w := &c.waiter
 	if w.fn == nil {
-		w.fn = c.tryRead
+		w.fn = c.readable
 	}
+	w.err, w.ended = nil, false
 	if err := c.raw.Read(w.fn); err != nil {
 		return err, true
 	}
-	n, err := w.n, w.err
-	w.err = nil
-	switch {
-	case err != nil:
-		return err, true
-	case n <= 0:
-		return io.EOF, true
+	if w.ended {
+		return errServed, true
 	}
-	c.in.w = n
-	return nil, true
+	return w.err, true
 }
 
-// tryRead reports whether the wait is over.
-func (c *serverConn) tryRead(fd uintptr) bool {
-	buf := c.in.pool.get(headBuffer)
-	n, err := syscall.Read(int(fd), buf)
-	for err == syscall.EINTR {
-		n, err = syscall.Read(int(fd), buf)
-	}
-	if err == syscall.EAGAIN {
-		c.in.pool.put(buf)
+// readable reports whether the wait is over. The buffer is borrowed only when
+// there are bytes: a connection that waits holds none.
+func (c *serverConn) readable(fd uintptr) bool {
+	w, in := &c.waiter, &c.in
+	buf := in.pool.get(headBuffer)
+	n, err := receive(fd, buf)
+	if err == errAgain {
+		in.pool.put(buf)
 		return false
 	}
-	c.in.buf, c.waiter.n, c.waiter.err = buf, n, err
+	c.idle.Store(false)
+	in.buf, in.w = buf, max(n, 0)
+	if w.err = err; err != nil {
+		return true
+	}
+	// A full buffer: there may be more, of which no news will come.
+	if n == len(buf) || !c.plain() {
+		return true
+	}
+	return c.waitAgain()
+}
+
+// plain serves the request in the buffer if all of it is there and the
+// connection goes on as HTTP/1.1 behind it. It reports whether it did.
+func (c *serverConn) plain() bool {
+	w, in := &c.waiter, &c.in
+	c.set = c.s.settings.Load()
+	m, n, err := c.parse()
+	if err != nil || n == 0 || m.chunked || m.expect || c.x.Request.Upgrade != "" || m.length > int64(in.w-n) {
+		return false // readHead looks at it again, and knows what to do
+	}
+	in.r, in.base = n, n
+	w.inner = true
+	c.start(m)
+	c.s.handler.Serve(c.x)
+	w.inner = false
+	w.ended = true
 	return true
+}
+
+// waitAgain ends an exchange that left nothing to be done and returns false: the
+// wait goes on.
+func (c *serverConn) waitAgain() bool {
+	in := &c.in
+	if c.state != writeDone || c.closing || c.stopped.Load() || !in.body.done || in.r != in.w || c.out.pending() {
+		return true
+	}
+	// A client that ended its side together with the last request makes no news
+	// any more. The wait is a short one, and the next begins with a read.
+	now := c.x.Start
+	if now.IsZero() {
+		now = time.Now()
+	}
+	in.reset()
+	c.release()
+	c.idle.Store(true)
+	c.glancing = true
+	c.armRead(now, min(glance, c.set.to.Idle))
+	if c.s.draining.Load() { // see first
+		c.idle.Store(false)
+		c.waiter.err, c.waiter.ended = io.EOF, false
+		return true
+	}
+	c.waiter.ended = false
+	return false
 }
