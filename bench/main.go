@@ -12,7 +12,10 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -34,172 +37,192 @@ type options struct {
 	duration time.Duration
 	rounds   int
 	conns    int
+	scenario string
+	peers    string
+	profile  string
 	dir      string // of the configurations
 	headgate string
 	out      string
 }
 
-// The addresses of the committed configurations.
-const backendAddress = "127.0.0.1:18080"
-
-// gateway is one of what is compared.
-type gateway struct {
-	name    string
-	address string
-	command []string
-	env     []string
+func parseOptions(args []string) (o options, err error) {
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.DurationVar(&o.duration, "duration", 5*time.Second, "of one run")
+	f.IntVar(&o.rounds, "rounds", 5, "runs of each gateway; the tables show medians")
+	f.IntVar(&o.conns, "conns", 64, "connections that the load keeps open")
+	f.StringVar(&o.scenario, "scenario", "", "only those whose name matches this regular `expression`")
+	f.StringVar(&o.peers, "peers", "", "only these gateways: a `list` such as headgate,nginx")
+	f.StringVar(&o.profile, "profile", "", "no tables, but where the `gateway` of this name spends its time during GET 1 KiB (or the first that -scenario names)")
+	f.StringVar(&o.dir, "dir", "bench", "`directory` of the configurations")
+	f.StringVar(&o.headgate, "headgate", "bin/headgate", "the `program` to measure")
+	f.StringVar(&o.out, "out", "bench/out", "`directory` for the tables as Markdown; the peers of make bench-peers are in its folder peers")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if o.duration < time.Second || o.rounds < 1 || o.conns < 2 || f.NArg() > 0 {
+		return o, errors.New("want -duration of 1s or more, -rounds of 1 or more, -conns of 2 or more, and no arguments")
+	}
+	return o, nil
 }
 
-// scenario is one kind of load.
-type scenario struct {
-	name, path string
-	wrk        []string // further arguments of wrk
+// bench is one run of this program.
+type bench struct {
+	options
+	stdout      io.Writer
+	tmp         string
+	certificate certificate
+	dial        *dialer
+	gateways    []gateway
+	loads       []scenario
+	idles       []idleness
+	starts      bool
+	running     []*process
 }
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
-	var o options
-	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.DurationVar(&o.duration, "duration", 5*time.Second, "of one run")
-	f.IntVar(&o.rounds, "rounds", 5, "runs of each gateway; the table shows medians")
-	f.IntVar(&o.conns, "conns", 64, "connections that the load keeps open")
-	f.StringVar(&o.dir, "dir", "bench", "`directory` of the configurations")
-	f.StringVar(&o.headgate, "headgate", "bin/headgate", "the `program` to measure")
-	f.StringVar(&o.out, "out", "bench/out", "`directory` for the table as Markdown")
-	if err := f.Parse(args); err != nil {
-		return err
-	}
-	if o.duration < time.Second || o.rounds < 1 || o.conns < 2 || f.NArg() > 0 {
-		return errors.New("want -duration of 1s or more, -rounds of 1 or more, -conns of 2 or more, and no arguments")
-	}
-	if _, err := exec.LookPath("wrk"); err != nil {
-		return errors.New("wrk makes the load and is not installed (Debian: apt install wrk)")
-	}
-	tmp, err := os.MkdirTemp("", "bench-")
+	o, err := parseOptions(args)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
-
-	var procs []*process
+	b := &bench{options: o, stdout: stdout}
+	if b.tmp, err = os.MkdirTemp("", "bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.tmp)
+	if err := os.Chmod(b.tmp, 0o755); err != nil { // workers that give root up read below it
+		return err
+	}
+	if b.certificate, err = newCertificate(); err != nil {
+		return err
+	}
+	b.dial = &dialer{certificate: b.certificate}
 	defer func() {
-		for _, p := range procs {
+		for _, p := range b.running {
 			p.stop()
 		}
 	}()
-	begin := func(g gateway) (*process, error) {
-		p, err := start(ctx, g, filepath.Join(tmp, g.name))
-		if err == nil {
-			procs = append(procs, p)
-		}
-		return p, err
-	}
-
-	conf, err := filepath.Abs(o.dir)
+	descriptors, err := raiseDescriptors()
 	if err != nil {
 		return err
 	}
-	if _, err := begin(backend(conf)); err != nil {
+	if err := b.choose(descriptors); err != nil {
 		return err
 	}
-	var all []*subject
-	for _, g := range gateways(conf, o.headgate) {
-		if _, err := exec.LookPath(g.command[0]); err != nil {
-			if os.Getenv("CI") != "" || g.name == "headgate" {
+	if err := b.startBackend(ctx); err != nil {
+		return err
+	}
+	if b.profile != "" {
+		return b.profiled(ctx)
+	}
+	rests, err := b.rest(ctx)
+	if err != nil {
+		return err
+	}
+	results, err := b.measure(ctx)
+	if err != nil {
+		return err
+	}
+	return b.publish(results, rests)
+}
+
+// raiseDescriptors lets this program and its children open as many files as the
+// system allows, and returns how many.
+func raiseDescriptors() (uint64, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, err
+	}
+	limit.Cur = limit.Max
+	return limit.Cur, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+}
+
+// choose keeps what the flags name and the machine can do, and says what it
+// passes over. In CI what .ci/setup installs must be there.
+func (b *bench) choose(descriptors uint64) error {
+	named, unknown := chosen(gateways(b.headgate), b.peers)
+	if len(unknown) > 0 {
+		return fmt.Errorf("-peers: there is no %s", strings.Join(unknown, ", "))
+	}
+	ci := os.Getenv("CI") != ""
+	for _, g := range named {
+		path, err := program(g.command[0], filepath.Join(b.out, "peers"))
+		if err != nil {
+			if g.name == "headgate" || ci && slices.Contains([]string{"nginx", "haproxy"}, g.name) {
 				return fmt.Errorf("%s is not there", g.command[0])
 			}
-			fmt.Fprintf(stdout, "%s is not installed and passed over\n", g.name)
+			fmt.Fprintf(b.stdout, "%s is not installed and passed over\n", g.name)
 			continue
 		}
-		p, err := begin(g)
-		if err != nil {
-			return err
-		}
-		all = append(all, &subject{gateway: g, process: p, idle: p.rss()})
+		g.command = append([]string{path}, g.command[1:]...)
+		b.gateways = append(b.gateways, g)
 	}
-	results, err := measure(ctx, o, all, stdout)
+	match, err := regexp.Compile(b.scenario)
 	if err != nil {
+		return fmt.Errorf("-scenario: %w", err)
+	}
+	for _, s := range scenarios(b.dir, b.conns, b.dial) {
+		if !match.MatchString(s.name) {
+			continue
+		}
+		if s.needs != "" {
+			if _, err := exec.LookPath(s.needs); err != nil {
+				if ci {
+					return fmt.Errorf("%s makes the load and is not there", s.needs)
+				}
+				fmt.Fprintf(b.stdout, "%s: %s is not installed; passed over\n", s.name, s.needs)
+				continue
+			}
+		}
+		b.loads = append(b.loads, s)
+	}
+	for _, s := range idlenesses(b.dial) {
+		if !match.MatchString(s.name) {
+			continue
+		}
+		if uint64(s.count)+1000 > descriptors {
+			fmt.Fprintf(b.stdout, "%s: only %d files may be open; passed over\n", s.name, descriptors)
+			continue
+		}
+		b.idles = append(b.idles, s)
+	}
+	b.starts = match.MatchString("start")
+	if len(b.loads) == 0 && len(b.idles) == 0 && !b.starts {
+		return fmt.Errorf("-scenario: nothing to do for %q", b.scenario)
+	}
+	return nil
+}
+
+// begin starts g in a directory of its own.
+func (b *bench) begin(ctx context.Context, g gateway) (*process, error) {
+	dir := filepath.Join(b.tmp, g.name)
+	if err := furnish(g, b.dir, dir, b.certificate); err != nil {
+		return nil, err
+	}
+	p, err := start(ctx, g, dir)
+	if err == nil {
+		b.running = append(b.running, p)
+	}
+	return p, err
+}
+
+// end stops what begin has started.
+func (b *bench) end(p *process) {
+	p.stop()
+	b.running = slices.DeleteFunc(b.running, func(q *process) bool { return q == p })
+}
+
+// startBackend puts down the files that the backend serves, and starts it.
+func (b *bench) startBackend(ctx context.Context) error {
+	g := backend()
+	dir := filepath.Join(b.tmp, g.name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return publish(o, results, stdout)
-}
-
-// backend answers every request with 1 KiB.
-func backend(conf string) gateway {
-	return gateway{name: "backend", address: backendAddress, command: nginx(filepath.Join(conf, "backend.conf"))}
-}
-
-// nginx runs in the foreground below the directory that it is started in.
-func nginx(conf string) []string { return []string{"nginx", "-p", ".", "-c", conf} }
-
-func gateways(conf, headgate string) []gateway {
-	return []gateway{
-		{name: "headgate", address: "127.0.0.1:18083", command: []string{absolute(headgate), "run", filepath.Join(conf, "headgate")}, env: []string{"GOMAXPROCS=2"}},
-		{name: "nginx", address: "127.0.0.1:18081", command: nginx(filepath.Join(conf, "nginx.conf"))},
-		{name: "haproxy", address: "127.0.0.1:18082", command: []string{"haproxy", "-db", "-f", filepath.Join(conf, "haproxy.cfg")}},
-	}
-}
-
-func absolute(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
-	}
-	return path
-}
-
-func scenarios(conf string) []scenario {
-	return []scenario{
-		{name: "GET 1 KiB", path: "/"},
-		{name: "POST 4 KiB", path: "/body", wrk: []string{"-s", filepath.Join(conf, "post.lua")}},
-	}
-}
-
-// measure loads the gateways in turns, so that what else the machine does falls
-// on all of them.
-func measure(ctx context.Context, o options, all []*subject, stdout io.Writer) ([]result, error) {
-	var results []result
-	for _, s := range scenarios(o.dir) {
-		samples := map[string][]sample{}
-		for round := range o.rounds + 1 { // the first warms up and is not counted
-			d := o.duration
-			if round == 0 {
-				d = time.Second
-			}
-			for _, g := range all {
-				m, err := g.load(ctx, o, s, d)
-				if err != nil {
-					return nil, fmt.Errorf("%s, %s: %w", s.name, g.name, err)
-				}
-				if round == 0 {
-					continue
-				}
-				samples[g.name] = append(samples[g.name], m)
-				fmt.Fprintf(stdout, "%-10s  round %d of %d  %-8s  %8.0f req/s  %6.2f us CPU per request\n", s.name, round, o.rounds, g.name, m.rate, m.cpu)
-			}
-		}
-		for _, g := range all {
-			results = append(results, summarize(s.name, g, samples[g.name]))
+	for name, size := range map[string]int{"4k": 4 << 10, "64k": 64 << 10, "1m": 1 << 20} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Repeat("0123456789abcdef", size/16)), 0o644); err != nil {
+			return err
 		}
 	}
-	return results, nil
-}
-
-// subject is a gateway that runs.
-type subject struct {
-	gateway
-	process *process
-	idle    int64 // resident bytes before the first request
-}
-
-// load runs one load and takes what it cost.
-func (g *subject) load(ctx context.Context, o options, s scenario, d time.Duration) (sample, error) {
-	before := g.process.cpu()
-	w, err := wrk(ctx, "http://"+g.address+s.path, o.conns, d, s.wrk)
-	if err != nil {
-		return sample{}, err
-	}
-	used := g.process.cpu() - before
-	return sample{
-		rate: w.rate, p50: w.p50, p99: w.p99, rss: g.process.rss(),
-		cpu: float64(used.Microseconds()) / float64(w.requests),
-	}, nil
+	_, err := b.begin(ctx, g)
+	return err
 }

@@ -22,21 +22,21 @@ type process struct {
 	cmd  *exec.Cmd
 	out  *bytes.Buffer
 	done chan struct{} // closed when it has ended
+	took time.Duration // from the start to the first answer
 }
 
-// start runs g in a directory of its own and waits until it accepts.
+// start runs g in dir and waits until it answers: some accept before they have
+// read their routes.
 func start(ctx context.Context, g gateway, dir string) (*process, error) {
-	if c, err := net.DialTimeout("tcp", g.address, time.Second); err == nil {
+	if c, err := net.DialTimeout("tcp", g.plain, time.Second); err == nil {
 		c.Close()
-		return nil, fmt.Errorf("something listens on %s already, where %s is meant to", g.address, g.name)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("something listens on %s already, where %s is meant to", g.plain, g.name)
 	}
 	p := &process{cmd: exec.Command(g.command[0], g.command[1:]...), out: &bytes.Buffer{}, done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.out, p.out
 	p.cmd.Env = append(os.Environ(), g.env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	begin := time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -44,9 +44,9 @@ func start(ctx context.Context, g gateway, dir string) (*process, error) {
 		defer close(p.done)
 		_ = p.cmd.Wait()
 	}()
-	for end := time.Now().Add(15 * time.Second); ; {
-		if c, err := net.DialTimeout("tcp", g.address, time.Second); err == nil {
-			c.Close()
+	for time.Since(begin) < 15*time.Second {
+		if answers(g.plain) {
+			p.took = time.Since(begin)
 			return p, nil
 		}
 		select {
@@ -55,13 +55,21 @@ func start(ctx context.Context, g gateway, dir string) (*process, error) {
 		case <-ctx.Done():
 			p.stop()
 			return nil, ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-		if time.Now().After(end) {
-			p.stop()
-			return nil, errors.New(g.name + " does not accept connections")
+		case <-time.After(2 * time.Millisecond):
 		}
 	}
+	p.stop()
+	return nil, fmt.Errorf("%s does not answer: %s", g.name, strings.TrimSpace(p.out.String()))
+}
+
+// answers reports whether a GET on address succeeds.
+func answers(address string) bool {
+	c, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	return c.SetDeadline(time.Now().Add(time.Second)) == nil && get(c, "close") == nil
 }
 
 // stop ends the program, with its group if it does not go by itself.
@@ -110,11 +118,18 @@ func (p *process) cpu() time.Duration {
 	return sum
 }
 
-// rss returns the resident memory of all processes of p. Pages that they share
-// count for each.
-func (p *process) rss() int64 {
+// memory returns the proportional set of all processes of p: pages that several
+// map count as a part for each. Where the kernel does not tell, it is the
+// resident set.
+func (p *process) memory() int64 {
 	var sum int64
 	for _, pid := range p.pids() {
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid)); err == nil {
+			if n, err := parsePSS(string(b)); err == nil {
+				sum += n
+				continue
+			}
+		}
 		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
 			if s, err := parseStat(string(b)); err == nil {
 				sum += s.pages * int64(os.Getpagesize())
@@ -122,6 +137,17 @@ func (p *process) rss() int64 {
 		}
 	}
 	return sum
+}
+
+// parsePSS reads the proportional set, in bytes, of what smaps_rollup tells.
+func parsePSS(text string) (int64, error) {
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "Pss:" && f[2] == "kB" {
+			n, err := strconv.ParseInt(f[1], 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, errors.New("no Pss in smaps_rollup")
 }
 
 // stat is what we read of /proc/PID/stat.

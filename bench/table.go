@@ -5,7 +5,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,34 +13,27 @@ import (
 	"time"
 )
 
-// sample is one run.
-type sample struct {
-	rate     float64 // per second
-	cpu      float64 // microseconds per request
-	p50, p99 time.Duration
-	rss      int64
-}
-
 // result is one gateway under one load: medians of its samples.
 type result struct {
 	scenario, name string
 	sample
 	spread float64 // of cpu: the largest less the smallest, of the median
-	idle   int64
 }
 
-func summarize(scenario string, g *subject, s []sample) result {
+func summarize(scenario, name string, s []sample) result {
 	cpus := by(s, func(s sample) float64 { return s.cpu })
 	cpu := median(cpus)
 	return result{
-		scenario: scenario, name: g.name, idle: g.idle,
+		scenario: scenario, name: name,
 		spread: (slices.Max(cpus) - slices.Min(cpus)) / cpu,
 		sample: sample{
-			rate: median(by(s, func(s sample) float64 { return s.rate })),
-			cpu:  cpu,
-			p50:  median(by(s, func(s sample) time.Duration { return s.p50 })),
-			p99:  median(by(s, func(s sample) time.Duration { return s.p99 })),
-			rss:  slices.Max(by(s, func(s sample) int64 { return s.rss })),
+			cpu: cpu,
+			report: report{
+				rate: median(by(s, func(s sample) float64 { return s.rate })),
+				p50:  median(by(s, func(s sample) time.Duration { return s.p50 })),
+				p99:  median(by(s, func(s sample) time.Duration { return s.p99 })),
+			},
+			memory: slices.Max(by(s, func(s sample) int64 { return s.memory })),
 		},
 	}
 }
@@ -59,25 +51,49 @@ func median[T cmp.Ordered](list []T) T {
 	return list[len(list)/2]
 }
 
-// table returns the results as Markdown, which is legible in a terminal too.
-func table(o options, results []result) string {
-	rows := [][]string{{"load", "gateway", "CPU per request", "beside nginx", "requests/s", "p50", "p99", "RSS under load", "RSS idle"}}
-	nginx := map[string]float64{}
-	for _, r := range results {
-		if r.name == "nginx" {
-			nginx[r.scenario] = r.cpu
+// loadTable returns the results as Markdown, which is legible in a terminal too.
+func loadTable(results []result) string {
+	beside := func(r result, peer string) string {
+		i := slices.IndexFunc(results, func(p result) bool { return p.name == peer && p.scenario == r.scenario })
+		if i < 0 || results[i].cpu == 0 {
+			return "-"
 		}
+		return fmt.Sprintf("%.2fx", r.cpu/results[i].cpu)
 	}
+	rows := [][]string{{"load", "gateway", "CPU per request", "beside nginx", "beside haproxy", "p99", "requests/s", "p50", "memory"}}
 	for _, r := range results {
-		beside := "-"
-		if base := nginx[r.scenario]; base > 0 {
-			beside = fmt.Sprintf("%.2fx", r.cpu/base)
-		}
 		rows = append(rows, []string{
-			r.scenario, r.name, fmt.Sprintf("%.2f us (spread %.0f%%)", r.cpu, 100*r.spread), beside, fmt.Sprintf("%.0f", r.rate),
-			r.p50.String(), r.p99.String(), mebibytes(r.rss), mebibytes(r.idle),
+			r.scenario, r.name, fmt.Sprintf("%.2f us (spread %.0f%%)", r.cpu, 100*r.spread), beside(r, "nginx"), beside(r, "haproxy"),
+			round(r.p99), fmt.Sprintf("%.0f", r.rate), round(r.p50), mebibytes(r.memory),
 		})
 	}
+	return aligned(rows)
+}
+
+// restTable returns what the gateways take without load, with a column for each
+// kind of idle connection.
+func restTable(idles []idleness, rests []*rest) string {
+	head := []string{"gateway", "start to first answer", "memory"}
+	for _, s := range idles {
+		head = append(head, s.name)
+	}
+	rows := [][]string{head}
+	for _, r := range rests {
+		row := []string{r.name, round(median(r.starts)), mebibytes(r.idle)}
+		for _, s := range idles {
+			cell := "-"
+			if per, ok := r.per[s.name]; ok {
+				cell = fmt.Sprintf("%.1f KiB", per/(1<<10))
+			}
+			row = append(row, cell)
+		}
+		rows = append(rows, row)
+	}
+	return aligned(rows)
+}
+
+// aligned lays rows out as a table of Markdown; the first is the head.
+func aligned(rows [][]string) string {
 	width := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
@@ -98,25 +114,39 @@ func table(o options, results []result) string {
 		}
 		b.WriteString("|\n")
 	}
-	fmt.Fprintf(&b, "\nMedians of %d interleaved runs of %s with %d connections; two workers each, upstream keep-alive on, logs off.\n"+
-		"CPU is user and system time of all processes of a gateway. Load, backend and gateway share %d cores.\n",
-		o.rounds, o.duration, o.conns, runtime.NumCPU())
 	return b.String()
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
-// publish prints the table and keeps it as a file.
-func publish(o options, results []result, stdout io.Writer) error {
-	text := table(o, results)
-	fmt.Fprintf(stdout, "\n%s", text)
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
+// round keeps three digits or so.
+func round(d time.Duration) string {
+	if d >= 10*time.Millisecond {
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.Round(time.Microsecond).String()
+}
+
+// publish prints the tables and keeps them as a file.
+func (b *bench) publish(results []result, rests []*rest) error {
+	var text strings.Builder
+	if len(results) > 0 {
+		fmt.Fprintf(&text, "%s\nMedians of %d interleaved runs of %s with %d connections (h2: %d); two workers each, upstream keep-alive on, logs off.\n"+
+			"CPU is user and system time of all processes of a gateway. Load, backend and gateway share %d cores.\n\n",
+			loadTable(results), b.rounds, b.duration, b.conns, sessions, runtime.NumCPU())
+	}
+	if len(rests) > 0 {
+		fmt.Fprintf(&text, "%s\nEach in a process that has done nothing else. Memory is the proportional set of all processes of a gateway, without the\n"+
+			"kernel's; what an idle connection takes is the growth of it after one answered request on each, shared among them.\n\n", restTable(b.idles, rests))
+	}
+	fmt.Fprintf(b.stdout, "\n%s", text.String())
+	if err := os.MkdirAll(b.out, 0o755); err != nil {
 		return err
 	}
-	name := filepath.Join(o.out, time.Now().UTC().Format("2006-01-02T15-04-05Z")+".md")
-	if err := os.WriteFile(name, []byte("# Benchmark\n\n"+text), 0o644); err != nil {
+	name := filepath.Join(b.out, time.Now().UTC().Format("2006-01-02T15-04-05Z")+".md")
+	if err := os.WriteFile(name, []byte("# Benchmark\n\n"+text.String()), 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "\nwritten to %s\n", name)
+	fmt.Fprintf(b.stdout, "written to %s\n", name)
 	return nil
 }

@@ -12,13 +12,6 @@ import (
 	"time"
 )
 
-// report is what wrk tells.
-type report struct {
-	requests int64
-	rate     float64
-	p50, p99 time.Duration
-}
-
 // wrk loads url with conns connections for d.
 func wrk(ctx context.Context, url string, conns int, d time.Duration, more []string) (report, error) {
 	ctx, cancel := context.WithTimeout(ctx, d+15*time.Second)
