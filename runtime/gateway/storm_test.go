@@ -61,6 +61,7 @@ plugin "mark" {
 policy "open" {
   rego   = ["open.rego"]
   decide = "data.open.allow"
+  deadline = "10s"
 }
 route "events" {
   path     = "/events"

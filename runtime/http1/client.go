@@ -14,6 +14,7 @@ import (
 var ErrNoAnswer = errors.New("the connection ended before an answer")
 
 var (
+	errStale        = errors.New("the idle connection was closed, or holds bytes that nobody asked for")
 	errRequestShort = errors.New("the request body is shorter than its Content-Length")
 	errRequestLong  = errors.New("the request body is longer than its Content-Length")
 	errInterim      = errors.New("the upstream sends interim responses without end")
@@ -29,6 +30,10 @@ type Client struct {
 	nc     net.Conn
 	peeker peeker
 	lim    Limits
+
+	// turn sends a small request together with the read of its response.
+	turn turn
+	used bool // for an earlier request
 
 	// The writer's side.
 	out      output
@@ -53,12 +58,17 @@ func NewClient(nc net.Conn, lim Limits, b *Buffers) *Client {
 	c.in.body.done = true
 	c.out.begin(nc)
 	c.peeker.begin(rawConn(below(nc)))
+	c.turn.begin(c)
 	return c
 }
 
 // WriteRequest sends the head of r and the first bytes of its body in one
-// write. last tells that no body and no trailers follow. An error of a head that
-// may not be sent leaves Wrote false.
+// write. last tells that no body and no trailers follow; a small request may then
+// leave as late as with ReadResponse, and first must stay as it is until then.
+//
+// Wrote is false after an error of a head that may not be sent, and of an idle
+// connection that its peer closed, or sent on what nobody asked for. Each use of
+// an idle connection finds out.
 func (c *Client) WriteRequest(r *exchange.Request, first []byte, last bool) error {
 	c.wrote, c.complete, c.answered, c.interim = false, false, false, 0
 	c.in.reset()
@@ -72,7 +82,21 @@ func (c *Client) WriteRequest(r *exchange.Request, first []byte, last bool) erro
 	if r.Length == exchange.Unknown {
 		c.framing = bodyChunked
 	}
+	used := c.used
+	c.used = true
+	if last && c.framing == bodyLength && int64(len(first)) == c.left && c.turn.hold(first, used) {
+		c.complete = true
+		return nil
+	}
+	if used && c.Stale() {
+		return c.stale()
+	}
 	return c.send(first, last)
+}
+
+func (c *Client) stale() error {
+	c.keepAlive = false
+	return errStale
 }
 
 // WriteBody sends bytes of the request body.
@@ -114,7 +138,8 @@ func (c *Client) EndBody(trailer *exchange.Head) error {
 	return err
 }
 
-// Wrote reports whether any byte of the current request reached the socket.
+// Wrote reports whether any byte of the current request reached the socket. Of
+// a request that left with ReadResponse it tells after that.
 func (c *Client) Wrote() bool { return c.wrote }
 
 // maxInterim bounds the interim responses before a final one.
@@ -147,6 +172,8 @@ func (c *Client) ReadResponse(method string, r *exchange.Response) error {
 			}
 			c.keepAlive = false
 			switch {
+			case err == errStale:
+				return err
 			case in.w == 0 && c.interim == 0:
 				return errors.Join(ErrNoAnswer, err)
 			case err == io.EOF:
@@ -207,7 +234,7 @@ func (c *Client) SetReadDeadline(t time.Time) error {
 // read implements source.
 func (c *Client) read(p []byte) (int, error) {
 	for {
-		n, err := c.nc.Read(p)
+		n, err := c.readOnce(p)
 		if n > 0 || !isTimeout(err) || c.readBy.Equal(c.want) {
 			return n, err
 		}
@@ -216,6 +243,13 @@ func (c *Client) read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+func (c *Client) readOnce(p []byte) (int, error) {
+	if c.turn.held {
+		return c.turn.take(p)
+	}
+	return c.nc.Read(p)
 }
 
 // SetWriteDeadline bounds the writes from now on, until Park.

@@ -103,7 +103,7 @@ func TestClientResponses(t *testing.T) {
 					swallow(nc, "never")
 				}
 			})
-			if err := cl.WriteRequest(newRequest(c.method, ""), nil, true); err != nil || !cl.Wrote() {
+			if err := cl.WriteRequest(newRequest(c.method, ""), nil, true); err != nil {
 				t.Fatal(err)
 			}
 			var r exchange.Response
@@ -197,6 +197,13 @@ func TestClientRequests(t *testing.T) {
 			err := c.send(cl)
 			if (err != nil) != c.err {
 				t.Fatalf("error %v", err)
+			}
+			if err == nil { // a small request leaves with the read
+				_ = cl.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+				var r exchange.Response
+				if err := cl.ReadResponse("POST", &r); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("an answer before the end: %v", err)
+				}
 			}
 			if c.err && cl.Reusable() {
 				t.Error("a connection with a broken request is reusable")
@@ -343,5 +350,60 @@ func TestClientTunnel(t *testing.T) {
 	_, err := io.ReadFull(nc, b)
 	if string(read)+string(b) != "early late" || err != nil {
 		t.Errorf("got %q %q, %v", read, b, err)
+	}
+}
+
+// What an idle connection turns out to be costs no request: not one byte of it
+// is written to a connection that ended, or that holds bytes nobody asked for.
+func TestClientIdle(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		after func(net.Conn)
+		large bool
+	}{
+		{"closed", func(nc net.Conn) { nc.Close() }, false},
+		{"closed, large request", func(nc net.Conn) { nc.Close() }, true},
+		{"half-closed", func(nc net.Conn) { _ = nc.(*net.TCPConn).CloseWrite() }, false},
+		{"surplus answer", func(nc net.Conn) { _, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") }, false},
+		{"surplus answer, large request", func(nc net.Conn) { _, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			idle, rest := make(chan struct{}), make(chan string, 1)
+			cl := upstream(t, func(nc net.Conn) {
+				swallow(nc, "\r\n\r\n")
+				_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				<-idle
+				c.after(nc)
+				b, _ := io.ReadAll(nc)
+				rest <- string(b)
+			})
+			var r exchange.Response
+			if err := errors.Join(cl.WriteRequest(newRequest("GET", ""), nil, true), cl.ReadResponse("GET", &r)); err != nil {
+				t.Fatal(err)
+			}
+			if !cl.Reusable() || cl.Stale() {
+				t.Fatal("not reusable")
+			}
+			cl.Park()
+			close(idle)
+			for !cl.Stale() {
+				time.Sleep(time.Millisecond)
+			}
+			body := ""
+			if c.large {
+				body = strings.Repeat("a", 20000)
+			}
+			err := cl.WriteRequest(newRequest("POST", body), []byte(body), true)
+			if err == nil {
+				err = cl.ReadResponse("POST", &r)
+			}
+			if err == nil || errors.Is(err, http1.ErrNoAnswer) || cl.Wrote() || cl.Reusable() {
+				t.Errorf("error %v, wrote %v, reusable %v", err, cl.Wrote(), cl.Reusable())
+			}
+			cl.Close()
+			if b := <-rest; b != "" {
+				t.Errorf("the server got %q", b)
+			}
+		})
 	}
 }

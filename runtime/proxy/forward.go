@@ -65,16 +65,12 @@ func (f *flow) forward() error {
 	}
 	repeatable := whole && idempotent(x.Request.Method)
 	var avoid *upstream.Endpoint
-	for again := false; ; again = true {
+	for again, fresh := false, false; ; {
 		ep, err := cluster.Pick(x, avoid)
 		if err != nil {
 			return upstreamFailed(err)
 		}
-		conn, reused, err := ep.Acquire(x.Context(), again)
-		if err == nil && reused && !repeatable && conn.Stale() {
-			ep.Discard(conn)
-			conn, reused, err = ep.Acquire(x.Context(), true)
-		}
+		conn, reused, err := ep.Acquire(x.Context(), fresh)
 		if err != nil {
 			if x.Context().Err() != nil {
 				return errGone
@@ -82,7 +78,7 @@ func (f *flow) forward() error {
 			if again {
 				return upstreamFailed(err)
 			}
-			avoid = ep
+			avoid, again, fresh = ep, true, true
 			continue
 		}
 		t := &f.try
@@ -105,8 +101,9 @@ func (f *flow) forward() error {
 			return upstreamFailed(err)
 		}
 		if !reused {
-			avoid = ep
+			avoid, again = ep, true
 		}
+		fresh = true
 	}
 }
 
