@@ -14,7 +14,7 @@ TENANT = examples/quickstart/tenant.wasm
 SDK    := $(shell find sdk/go -name '*.go' ! -name '*_test.go') sdk/go/go.mod
 FIRST  := $(shell find plugins -name '*.go' ! -name '*_test.go') plugins/go.mod
 
-.PHONY: all run build plugins test test-race test-full bench lint fmt clean
+.PHONY: all run build plugins test test-race test-full bench bench-peers lint fmt clean
 
 all: build
 
@@ -53,9 +53,13 @@ test-full: test test-race
 	HEADGATE_FULL=1 $(GO) test -timeout 30m ./...
 	@sh test/fuzz.sh $(FUZZTIME)
 
-## bench: CPU, throughput, latency and memory beside nginx and haproxy
+## bench: CPU, throughput, latency and memory beside the peers that are there
 bench: build
 	$(GO) run ./bench $(BENCH)
+
+## bench-peers: the peers that Debian does not have, into bench/out/peers
+bench-peers:
+	@sh bench/peers.sh
 
 ## lint: formatting, vet, and staticcheck and govulncheck where installed
 lint:
