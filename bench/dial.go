@@ -124,7 +124,7 @@ func get2(c net.Conn) error {
 }
 
 // each runs do in a number of goroutines until it has returned errDone or
-// another error in each.
+// another error in each, and returns one of the others.
 func each(goroutines int, do func() error) error {
 	var wait sync.WaitGroup
 	errs := make([]error, goroutines)
@@ -133,13 +133,15 @@ func each(goroutines int, do func() error) error {
 			for errs[i] == nil {
 				errs[i] = do()
 			}
-			if errors.Is(errs[i], errDone) {
-				errs[i] = nil
-			}
 		})
 	}
 	wait.Wait()
-	return errors.Join(errs...)
+	for _, err := range errs {
+		if !errors.Is(err, errDone) {
+			return err
+		}
+	}
+	return nil
 }
 
 var errDone = errors.New("done")

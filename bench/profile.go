@@ -49,6 +49,11 @@ func (b *bench) profiled(ctx context.Context) error {
 	if _, err := load(ctx, s, g, p, time.Second); err != nil {
 		return err
 	}
+	for _, dir := range []string{b.out, filepath.Dir(name)} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
 	// Virtual machines often have no counters: then a timer takes the samples.
 	for _, event := range []string{"cycles", "cpu-clock"} {
 		symbols, err := b.record(ctx, event, s, g, p)
@@ -57,9 +62,6 @@ func (b *bench) profiled(ctx context.Context) error {
 		}
 		if len(symbols) == 0 {
 			continue
-		}
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return err
 		}
 		text := profileText(g.name, s.name, event, b.duration, symbols)
 		fmt.Fprintf(b.stdout, "%s\nwritten to %s\n", text, name)
@@ -74,7 +76,7 @@ func (b *bench) record(ctx context.Context, event string, s scenario, g gateway,
 	for _, pid := range p.pids() {
 		pids = append(pids, strconv.Itoa(pid))
 	}
-	data := filepath.Join(b.tmp, "perf.data")
+	data := filepath.Join(b.out, "perf.data") // for a closer look with perf report
 	ctx, cancel := context.WithTimeout(ctx, b.duration+60*time.Second)
 	defer cancel()
 	perf := exec.CommandContext(ctx, "perf", "record", "-q", "-g", "-F", "997", "-e", event, "-o", data,
