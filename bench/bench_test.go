@@ -110,13 +110,13 @@ func TestNewReport(t *testing.T) {
 }
 
 func TestProfile(t *testing.T) {
-	symbols, err := parseSymbols("# Samples: 1K of event 'cpu-clock'\n#\n#  Samples  Symbol\n# ........  ......\n\n" +
+	event, symbols, err := parseSymbols("# Samples: 1K of event 'cpu-clock'\n#\n#  Samples  Symbol\n# ........  ......\n\n" +
 		"     100  [.] main.(*T).Do[...]\n     300  [k] tcp_sendmsg\n\n")
 	want := []symbol{{name: "tcp_sendmsg", kernel: true, samples: 300}, {name: "main.(*T).Do[...]", samples: 100}}
-	if err != nil || !slices.Equal(symbols, want) {
-		t.Fatalf("%+v, %v", symbols, err)
+	if err != nil || event != "cpu-clock" || !slices.Equal(symbols, want) {
+		t.Fatalf("%q, %+v, %v", event, symbols, err)
 	}
-	text := profileText("headgate", "GET", "cpu-clock", time.Second, symbols)
+	text := profileText("headgate", "GET", event, time.Second, symbols)
 	for _, want := range []string{"400 samples of cpu-clock", "75.0% in the kernel, 25.0% in the gateway", " 75.00%  tcp_sendmsg", " 25.00%  main.(*T).Do[...]"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)

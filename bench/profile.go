@@ -54,24 +54,25 @@ func (b *bench) profiled(ctx context.Context) error {
 			return err
 		}
 	}
-	// Virtual machines often have no counters: then a timer takes the samples.
-	for _, event := range []string{"cycles", "cpu-clock"} {
-		symbols, err := b.record(ctx, event, s, g, p)
-		if err != nil {
-			return err
-		}
-		if len(symbols) == 0 {
-			continue
-		}
-		text := profileText(g.name, s.name, event, b.duration, symbols)
-		fmt.Fprintf(b.stdout, "%s\nwritten to %s\n", text, name)
-		return os.WriteFile(name, []byte(text), 0o644)
+	text, err := b.record(ctx, s, g, p)
+	if err != nil {
+		return err
 	}
-	return errors.New("perf took no samples")
+	event, symbols, err := parseSymbols(text)
+	if err != nil {
+		return err
+	}
+	if len(symbols) == 0 {
+		return errors.New("perf took no samples")
+	}
+	text = profileText(g.name, s.name, event, b.duration, symbols)
+	fmt.Fprintf(b.stdout, "%s\nwritten to %s\n", text, name)
+	return os.WriteFile(name, []byte(text), 0o644)
 }
 
-// record samples p under load and returns what was running.
-func (b *bench) record(ctx context.Context, event string, s scenario, g gateway, p *process) ([]symbol, error) {
+// record samples p under load and returns what perf reports. Virtual machines
+// often have no counters: perf takes a timer then, and says so.
+func (b *bench) record(ctx context.Context, s scenario, g gateway, p *process) (string, error) {
 	var pids []string
 	for _, pid := range p.pids() {
 		pids = append(pids, strconv.Itoa(pid))
@@ -79,29 +80,26 @@ func (b *bench) record(ctx context.Context, event string, s scenario, g gateway,
 	data := filepath.Join(b.out, "perf.data") // for a closer look with perf report
 	ctx, cancel := context.WithTimeout(ctx, b.duration+60*time.Second)
 	defer cancel()
-	perf := exec.CommandContext(ctx, "perf", "record", "-q", "-g", "-F", "997", "-e", event, "-o", data,
+	perf := exec.CommandContext(ctx, "perf", "record", "-q", "-g", "-F", "997", "-e", "cycles", "-o", data,
 		"-p", strings.Join(pids, ","), "--", "sleep", strconv.Itoa(int(b.duration.Seconds())))
 	var out strings.Builder
 	perf.Stdout, perf.Stderr = &out, &out
 	if err := perf.Start(); err != nil {
-		return nil, err
+		return "", err
 	}
 	_, loadErr := load(ctx, s, g, p, b.duration+time.Second)
 	if err := perf.Wait(); err != nil {
-		if event == "cycles" { // not there on this machine
-			return nil, nil
-		}
-		return nil, fmt.Errorf("perf record: %w: %s", err, out.String())
+		return "", fmt.Errorf("perf record: %w: %s", err, out.String())
 	}
 	if loadErr != nil {
-		return nil, loadErr
+		return "", loadErr
 	}
 	// Without call graphs: the share of a symbol is of the samples in itself.
 	text, err := exec.CommandContext(ctx, "perf", "report", "-i", data, "--stdio", "--no-children", "-g", "none", "-F", "sample,sym", "--sort", "sym").Output()
 	if err != nil {
-		return nil, fmt.Errorf("perf report: %w", err)
+		return "", fmt.Errorf("perf report: %w", err)
 	}
-	return parseSymbols(string(text))
+	return string(text), nil
 }
 
 // symbol is a function with the samples that were taken in it.
@@ -111,21 +109,25 @@ type symbol struct {
 	samples int64
 }
 
-// parseSymbols reads lines of perf report such as "  120  [k] tcp_sendmsg".
-func parseSymbols(text string) (list []symbol, err error) {
+// parseSymbols reads lines of perf report such as "  120  [k] tcp_sendmsg", and
+// what took the samples.
+func parseSymbols(text string) (event string, list []symbol, err error) {
 	for line := range strings.Lines(text) {
+		if _, after, ok := strings.Cut(line, " of event '"); ok {
+			event, _, _ = strings.Cut(after, "'")
+		}
 		f := strings.Fields(line)
 		if len(f) < 3 || f[0] == "#" || len(f[1]) != 3 || f[1][0] != '[' {
 			continue
 		}
 		n, err := strconv.ParseInt(f[0], 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("perf report: %q: %w", strings.TrimSpace(line), err)
+			return "", nil, fmt.Errorf("perf report: %q: %w", strings.TrimSpace(line), err)
 		}
 		list = append(list, symbol{name: strings.Join(f[2:], " "), kernel: f[1] == "[k]", samples: n})
 	}
 	slices.SortStableFunc(list, func(a, b symbol) int { return int(b.samples - a.samples) })
-	return list, nil
+	return event, list, nil
 }
 
 // profileText sums a profile up for people.
