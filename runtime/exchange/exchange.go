@@ -130,6 +130,9 @@ type Exchange struct {
 	Conn  *Conn
 	Front Front
 	Start time.Time
+	// Now is a recent reading of the clock, for what need not be exact: reading
+	// it costs as much as parsing a header field. Whoever waited sets it again.
+	Now time.Time
 
 	// ID is the request id; RemoteIP the address of the client behind trusted
 	// proxies; Host the authority in lower case without port and trailing dot.
@@ -160,15 +163,20 @@ type Exchange struct {
 	step   int
 }
 
-// Reset makes x ready for the next request of a connection.
+// Begin makes x, which is new or was Reset, ready for a request.
+func (x *Exchange) Begin(ctx context.Context, conn *Conn, front Front) {
+	x.Conn, x.Front, x.ctx = conn, front, ctx
+}
+
+// Reset forgets the last request and makes x ready for another.
 func (x *Exchange) Reset(ctx context.Context, conn *Conn, front Front) {
 	x.Request.Message.reset()
 	x.Response.Message.reset()
 	r := &x.Request
 	r.Proto, r.Method, r.Scheme, r.Authority, r.Target, r.Path, r.RawQuery, r.Upgrade = 0, "", "", "", "", "", "", ""
 	x.Response.Status, x.Response.Upgrade, x.Response.Close = 0, "", false
-	x.Conn, x.Front, x.ctx = conn, front, ctx
-	x.Start = time.Time{}
+	x.Begin(ctx, conn, front)
+	x.Start, x.Now = time.Time{}, time.Time{}
 	x.ID, x.RemoteIP, x.Host, x.Route = "", netip.Addr{}, "", ""
 	clear(x.Params)
 	x.Params = x.Params[:0]

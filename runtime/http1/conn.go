@@ -132,8 +132,10 @@ func (c *serverConn) parse() (m meta, n int, err error) {
 			x = &exchange.Exchange{}
 		}
 		c.x = x
+		x.Begin(c.ctx, c.info, c)
+	} else {
+		c.x.Reset(c.ctx, c.info, c)
 	}
-	c.x.Reset(c.ctx, c.info, c)
 	n, m, err = parseRequest(c.in.buf[:c.in.w], c.in.seen, &c.x.Request, c.set.lim)
 	return m, n, err
 }

@@ -81,7 +81,10 @@ func (c *serverConn) writeHead() error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	now := c.x.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
 	c.armWrite(now, c.set.to.StreamIdle)
 	if !dated {
 		buf = append(buf, c.s.clock.date(now)...)

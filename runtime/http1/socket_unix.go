@@ -134,7 +134,7 @@ func (c *serverConn) waitAgain() bool {
 	}
 	// A client that ended its side together with the last request makes no news
 	// any more. The wait is a short one, and the next begins with a read.
-	now := c.x.Start
+	now := c.x.Now
 	if now.IsZero() {
 		now = time.Now()
 	}

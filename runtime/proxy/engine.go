@@ -65,6 +65,7 @@ func (e *Engine) flow(x *exchange.Exchange) *flow {
 // Serve implements exchange.Handler.
 func (e *Engine) Serve(x *exchange.Exchange) {
 	x.Start = time.Now()
+	x.Now = x.Start
 	f := e.flow(x)
 	defer f.finish()
 	x.Memory = f.t.Memory
@@ -83,6 +84,7 @@ func (e *Engine) Serve(x *exchange.Exchange) {
 // not parse. It passes no filter.
 func (e *Engine) Refuse(x *exchange.Exchange, status int, reason string) {
 	x.Start = time.Now()
+	x.Now = x.Start
 	f := e.flow(x)
 	answer(x, &failure{status: status, detail: reason})
 	x.Response.Close = true

@@ -34,7 +34,8 @@ func (f *flow) requestSide() (replied bool, err error) {
 		f.started |= 1 << i
 		start := time.Now()
 		v := s.request(x)
-		f.observe(i, s, v, time.Since(start))
+		x.Now = time.Now()
+		f.observe(i, s, v, x.Now.Sub(start))
 		switch v {
 		case exchange.Continue:
 			f.passed |= 1 << i
@@ -70,7 +71,8 @@ func (f *flow) responseSide() {
 		}
 		start := time.Now()
 		v := s.response(x)
-		f.observe(i, s, v, time.Since(start))
+		x.Now = time.Now()
+		f.observe(i, s, v, x.Now.Sub(start))
 		if v == exchange.Fail {
 			if err := f.failed(s); err != nil {
 				answer(x, err)

@@ -81,8 +81,11 @@ func (f *flow) forward() error {
 			avoid, again, fresh = ep, true, true
 			continue
 		}
+		if !reused || again || x.Request.Body != nil { // it may have waited
+			x.Now = time.Now()
+		}
 		t := &f.try
-		*t = try{endpoint: ep, conn: conn, timeout: timeout, start: time.Now()}
+		*t = try{endpoint: ep, conn: conn, timeout: timeout}
 		if err = f.roundTrip(first, whole); err == nil {
 			return nil
 		}
@@ -152,10 +155,10 @@ func (f *flow) roundTrip(first []byte, whole bool) error {
 	if !whole {
 		f.startPump()
 	}
-	t.start = time.Now()
+	t.start = x.Now
 	t.deadline = t.start.Add(t.timeout)
-	for {
-		wake := time.Now().Add(slice)
+	for now := t.start; ; now = time.Now() {
+		wake := now.Add(slice)
 		if t.deadline.Before(wake) && !t.pump.sending() {
 			wake = t.deadline
 		}
@@ -171,7 +174,7 @@ func (f *flow) roundTrip(first []byte, whole bool) error {
 			fallthrough
 		case err == nil && x.Response.Status >= 200:
 			now := time.Now()
-			t.last = now
+			t.last, x.Now = now, now
 			t.endpoint.Answered(x.Response.Status, now.Sub(t.start))
 			if f.times != nil {
 				f.times[len(f.times)-1] = now.Sub(t.start)
