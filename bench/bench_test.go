@@ -44,7 +44,7 @@ func TestReport(t *testing.T) {
 
 func TestStat(t *testing.T) {
 	s, err := parseStat("42 (a) b (c)) S 7 42 42 0 -1 4194560 1 2 3 4 100 50 20 10 20 0 1 0 5 1000 300 18446744073709551615 0\n")
-	if err != nil || s != (stat{pid: 42, parent: 7, cpu: 1800 * time.Millisecond, pages: 300}) {
+	if err != nil || s != (stat{pid: 42, parent: 7, cpu: 1800 * time.Millisecond, kernel: 600 * time.Millisecond, pages: 300}) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	for _, line := range []string{"", "1 (x", "1 (x) S 2"} {
@@ -139,7 +139,7 @@ func TestOptions(t *testing.T) {
 func TestTables(t *testing.T) {
 	s := func(cpu ...float64) (list []sample) {
 		for _, c := range cpu {
-			list = append(list, sample{report: report{rate: 1000, p50: time.Millisecond, p99: 2 * time.Millisecond}, cpu: c, memory: 3 << 20})
+			list = append(list, sample{report: report{rate: 1000, p50: time.Millisecond, p99: 2 * time.Millisecond}, cpu: c, kernel: 0.75, memory: 3 << 20})
 		}
 		return list
 	}
@@ -151,7 +151,7 @@ func TestTables(t *testing.T) {
 			per: map[string]float64{"idle 1000 plain": 2560}},
 	})
 	for text, wants := range map[string][]string{
-		loads: {"20.00 us (spread 100%)", "1.25x", "2.00x", "1.00x", "3.0 MiB"},
+		loads: {"20.00 us (spread 100%)", "1.25x", "2.00x", "1.00x", "75%", "3.0 MiB"},
 		rests: {"20ms", "5.0 MiB", "2.5 KiB", "| - "},
 	} {
 		for _, want := range wants {

@@ -13,6 +13,7 @@ import (
 type sample struct {
 	report
 	cpu    float64 // microseconds per request
+	kernel float64 // the share of it in the kernel, 0 to 1
 	memory int64
 }
 
@@ -68,13 +69,18 @@ func (b *bench) measure(ctx context.Context) ([]result, error) {
 
 // load runs one load and takes what it cost.
 func load(ctx context.Context, s scenario, g gateway, p *process, d time.Duration) (sample, error) {
-	before := p.cpu()
+	all, kernel := p.cpu()
 	r, err := s.load(ctx, g, d)
 	if err != nil {
 		return sample{}, err
 	}
-	used := p.cpu() - before
-	return sample{report: r, memory: p.memory(), cpu: float64(used.Microseconds()) / float64(r.requests)}, nil
+	allNow, kernelNow := p.cpu()
+	used := max(allNow-all, 1)
+	return sample{
+		report: r, memory: p.memory(),
+		cpu:    float64(used.Microseconds()) / float64(r.requests),
+		kernel: float64(kernelNow-kernel) / float64(used),
+	}, nil
 }
 
 // rest is what a gateway takes without load.

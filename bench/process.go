@@ -105,17 +105,18 @@ func (p *process) pids() []int {
 	return list
 }
 
-// cpu returns the time that all processes of p have used, in user and kernel.
-func (p *process) cpu() time.Duration {
-	var sum time.Duration
+// cpu returns the time that all processes of p have used, and the part of it
+// that was in the kernel.
+func (p *process) cpu() (all, kernel time.Duration) {
 	for _, pid := range p.pids() {
 		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
 			if s, err := parseStat(string(b)); err == nil {
-				sum += s.cpu
+				all += s.cpu
+				kernel += s.kernel
 			}
 		}
 	}
-	return sum
+	return all, kernel
 }
 
 // memory returns the proportional set of all processes of p: pages that several
@@ -153,8 +154,8 @@ func parsePSS(text string) (int64, error) {
 // stat is what we read of /proc/PID/stat.
 type stat struct {
 	pid, parent int
-	cpu         time.Duration
-	pages       int64 // resident
+	cpu, kernel time.Duration // kernel is a part of cpu
+	pages       int64         // resident
 }
 
 // tick is the unit of times in /proc: USER_HZ, 100 on every architecture that
@@ -180,9 +181,9 @@ func parseStat(line string) (stat, error) {
 		return v
 	}
 	// utime, stime, and those of children that were waited for: fields 14 to 17.
-	ticks := n(f[11]) + n(f[12]) + n(f[13]) + n(f[14])
+	user, kernel := n(f[11])+n(f[13]), n(f[12])+n(f[14])
 	return stat{
 		pid: int(n(strings.TrimSpace(line[:open]))), parent: int(n(f[1])),
-		cpu: time.Duration(ticks) * tick, pages: n(f[21]),
+		cpu: time.Duration(user+kernel) * tick, kernel: time.Duration(kernel) * tick, pages: n(f[21]),
 	}, nil
 }

@@ -27,7 +27,8 @@ func summarize(scenario, name string, s []sample) result {
 		scenario: scenario, name: name,
 		spread: (slices.Max(cpus) - slices.Min(cpus)) / cpu,
 		sample: sample{
-			cpu: cpu,
+			cpu:    cpu,
+			kernel: median(by(s, func(s sample) float64 { return s.kernel })),
 			report: report{
 				rate: median(by(s, func(s sample) float64 { return s.rate })),
 				p50:  median(by(s, func(s sample) time.Duration { return s.p50 })),
@@ -60,11 +61,11 @@ func loadTable(results []result) string {
 		}
 		return fmt.Sprintf("%.2fx", r.cpu/results[i].cpu)
 	}
-	rows := [][]string{{"load", "gateway", "CPU per request", "beside nginx", "beside haproxy", "p99", "requests/s", "p50", "memory"}}
+	rows := [][]string{{"load", "gateway", "CPU per request", "beside nginx", "beside haproxy", "in the kernel", "p99", "requests/s", "p50", "memory"}}
 	for _, r := range results {
 		rows = append(rows, []string{
 			r.scenario, r.name, fmt.Sprintf("%.2f us (spread %.0f%%)", r.cpu, 100*r.spread), beside(r, "nginx"), beside(r, "haproxy"),
-			round(r.p99), fmt.Sprintf("%.0f", r.rate), round(r.p50), mebibytes(r.memory),
+			fmt.Sprintf("%.0f%%", 100*r.kernel), round(r.p99), fmt.Sprintf("%.0f", r.rate), round(r.p50), mebibytes(r.memory),
 		})
 	}
 	return aligned(rows)
