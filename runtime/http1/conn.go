@@ -17,17 +17,19 @@ import (
 // current exchange and the body of that exchange's request. While it waits for a
 // request it holds no buffer and no exchange.
 type serverConn struct {
-	s      *Server
-	ctx    context.Context
-	nc     net.Conn
-	raw    syscall.RawConn // nil if nc is not a socket
-	waiter waiter
-	peeker peeker
-	info   *exchange.Conn
-	set    *settings
-	in     reader
-	x      *exchange.Exchange
-	idle   atomic.Bool
+	s   *Server
+	ctx context.Context
+	nc  net.Conn
+	raw syscall.RawConn // nil if nc is not a socket, nor TLS over one
+	// beneath is what TLS runs over; nil without TLS.
+	beneath *Beneath
+	waiter  waiter
+	peeker  peeker
+	info    *exchange.Conn
+	set     *settings
+	in      reader
+	x       *exchange.Exchange
+	idle    atomic.Bool
 	// glancing is set while the wait for a request is bounded by glance.
 	glancing bool
 

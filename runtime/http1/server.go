@@ -2,6 +2,7 @@ package http1
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -108,10 +109,15 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn, info *exchange.Conn
 }
 
 // ServeRead is ServeConn for a connection of which read was already taken, for
-// instance to find out its protocol. nc is best the plain connection and not a
-// wrapper: only sockets wait without a buffer and can tell that the peer left.
+// instance to find out its protocol. nc is best the plain connection or TLS over a
+// Beneath: only sockets wait without a buffer and can tell that the peer left.
 func (s *Server) ServeRead(ctx context.Context, nc net.Conn, info *exchange.Conn, read []byte) {
 	c := &serverConn{s: s, ctx: ctx, nc: nc, info: info, raw: rawConn(nc)}
+	if t, ok := nc.(*tls.Conn); ok {
+		if b, ok := t.NetConn().(*Beneath); ok && b.raw != nil {
+			c.raw, c.beneath = b.raw, b
+		}
+	}
 	c.in.src, c.in.pool, c.out.pool = c, &s.pool, &s.pool
 	c.out.begin(nc)
 	if len(read) > 0 {

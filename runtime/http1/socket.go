@@ -7,10 +7,13 @@ import (
 
 // below returns the socket under a TLS connection, and nc itself otherwise.
 func below(nc net.Conn) net.Conn {
-	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		return t.NetConn()
+	for {
+		t, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nc
+		}
+		nc = t.NetConn()
 	}
-	return nc
 }
 
 // rawConn returns access to the descriptor of nc, nil if nc is not a socket.

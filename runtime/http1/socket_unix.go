@@ -9,7 +9,14 @@ import (
 	"time"
 )
 
-var errAgain = errors.New("the socket is not ready")
+// errAgain is temporary: TLS goes on after it where it was.
+var errAgain error = notReady{}
+
+type notReady struct{}
+
+func (notReady) Error() string   { return "the socket is not ready" }
+func (notReady) Timeout() bool   { return false }
+func (notReady) Temporary() bool { return true }
 
 func peek(fd uintptr) look {
 	var b [1]byte
@@ -90,8 +97,8 @@ func (c *serverConn) wait() (err error, ok bool) {
 func (c *serverConn) readable(fd uintptr) bool {
 	w, in := &c.waiter, &c.in
 	buf := in.pool.get(headBuffer)
-	n, err := receive(fd, buf)
-	if err == errAgain {
+	n, err := c.pull(fd, buf)
+	if isAgain(err) {
 		in.pool.put(buf)
 		return false
 	}
@@ -100,11 +107,31 @@ func (c *serverConn) readable(fd uintptr) bool {
 	if w.err = err; err != nil {
 		return true
 	}
-	// A full buffer: there may be more, of which no news will come.
-	if n == len(buf) || !c.plain() {
+	// There may be more, of which no news will come.
+	if n == len(buf) || c.beneath != nil && !c.beneath.whole() || !c.plain() {
 		return true
 	}
 	return c.waitAgain()
+}
+
+// pull reads what is there, through TLS if there is any.
+func (c *serverConn) pull(fd uintptr, p []byte) (int, error) {
+	b := c.beneath
+	if b == nil {
+		return receive(fd, p)
+	}
+	b.fd, b.fast, b.records = fd, true, 0
+	n, err := c.nc.Read(p)
+	b.fast = false
+	return n, err
+}
+
+func isAgain(err error) bool {
+	if err == errAgain {
+		return true
+	}
+	var again notReady
+	return errors.As(err, &again) // within an error of TLS
 }
 
 // plain serves the request in the buffer if all of it is there and the
