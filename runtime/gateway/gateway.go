@@ -27,6 +27,8 @@ type Options struct {
 	Source config.Source
 	// CacheDir keeps compiled plugins between runs; "" keeps them in memory.
 	CacheDir string
+	// Sockets is where listening sockets come from; nil binds them all.
+	Sockets *listen.Sockets
 	// Stdout takes the access log, Stderr the log; both required.
 	Stdout, Stderr io.Writer
 }
@@ -91,7 +93,7 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 	}
 	g.upstreams = upstream.NewRegistry(g.metrics)
 	g.engine = proxy.NewEngine(emptyTable(), g.metrics, g.log)
-	g.listeners = listen.New(g.engine, g.log)
+	g.listeners = listen.New(g.engine, g.opts.Sockets, g.log)
 	return g, nil
 }
 

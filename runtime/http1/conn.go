@@ -153,10 +153,12 @@ func (c *serverConn) first() error {
 		c.idle.Store(true)
 		c.glancing = false
 		c.armRead(time.Now(), c.set.to.Idle)
-		// After the deadline was set: Drain sets it to the past only after it set
-		// this.
+		// After the deadline was set: Drain sets its own only after it set this.
 		if c.s.draining.Load() {
-			return io.EOF
+			c.readBy = time.Unix(0, c.s.drainBy.Load())
+			if c.nc.SetReadDeadline(c.readBy) != nil || !time.Now().Before(c.readBy) {
+				return io.EOF
+			}
 		}
 		err, ok := c.wait()
 		if !ok {

@@ -26,7 +26,7 @@ func TestServerDrain(t *testing.T) {
 		}
 		echo(x)
 	}), http1.Timeouts{})
-	fresh, idle, busy := dial(t, addr), dial(t, addr), dial(t, addr)
+	fresh, idle, busy, late := dial(t, addr), dial(t, addr), dial(t, addr), dial(t, addr)
 	_, _ = io.WriteString(idle, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 	br := bufio.NewReader(idle)
 	res, err := http.ReadResponse(br, nil)
@@ -36,7 +36,11 @@ func TestServerDrain(t *testing.T) {
 	_, _ = io.Copy(io.Discard, res.Body)
 	_, _ = io.WriteString(busy, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
 	<-entered
-	s.Drain()
+	s.Drain(200 * time.Millisecond)
+	_, _ = io.WriteString(late, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if b, err := io.ReadAll(late); err != nil || !strings.Contains(string(b), "\r\nConnection: close\r\n") {
+		t.Errorf("a request that was on its way: %q, %v", b, err)
+	}
 	for _, c := range []io.Reader{fresh, br} {
 		if b, err := io.ReadAll(c); len(b) > 0 || err != nil {
 			t.Errorf("an idle connection: %q, %v", b, err)
@@ -56,7 +60,7 @@ func TestServerDrainRace(t *testing.T) {
 		c := dial(t, addr)
 		go func() {
 			time.Sleep(50 * time.Microsecond)
-			s.Drain()
+			s.Drain(50 * time.Millisecond)
 		}()
 		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nCon")
 		time.Sleep(100 * time.Microsecond)

@@ -46,6 +46,7 @@ type Server struct {
 	handler  exchange.Handler
 	settings atomic.Pointer[settings]
 	draining atomic.Bool
+	drainBy  atomic.Int64 // the end of the grace for idle connections, Unix nanoseconds
 	pool     buffers
 	clock    clock
 	idle     sync.Pool // *exchange.Exchange between two requests
@@ -73,8 +74,12 @@ func (s *Server) Configure(lim Limits, to Timeouts) {
 	s.settings.Store(&settings{lim.withDefaults(), to.withDefaults()})
 }
 
-// Drain ends idle connections now, and the others with their current response.
-func (s *Server) Drain() {
+// Drain ends connections with their current response, and idle ones after grace
+// or with the response to a request that arrives within it: one may be on its
+// way.
+func (s *Server) Drain(grace time.Duration) {
+	by := time.Now().Add(grace)
+	s.drainBy.Store(by.UnixNano())
 	s.draining.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,14 +87,14 @@ func (s *Server) Drain() {
 		// A connection that leaves this state right now finds its deadline passed
 		// too early and sets it again.
 		if c.idle.Load() {
-			_ = c.nc.SetReadDeadline(past)
+			_ = c.nc.SetReadDeadline(by)
 		}
 	}
 }
 
 // Close cuts every connection, tunnels too.
 func (s *Server) Close() {
-	s.draining.Store(true)
+	s.draining.Store(true) // without a grace
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true

@@ -4,7 +4,6 @@ package http1
 
 import (
 	"errors"
-	"io"
 	"syscall"
 	"time"
 )
@@ -170,9 +169,8 @@ func (c *serverConn) waitAgain() bool {
 	c.idle.Store(true)
 	c.glancing = true
 	c.armRead(now, min(glance, c.set.to.Idle))
-	if c.s.draining.Load() { // see first
+	if c.s.draining.Load() { // first gives it what is left of the grace
 		c.idle.Store(false)
-		c.waiter.err, c.waiter.ended = io.EOF, false
 		return true
 	}
 	c.waiter.ended = false

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,13 +19,18 @@ import (
 // Spec says what a listener is.
 type Spec struct {
 	Name string
-	// Address is host:port, :port or unix:/path.
+	// Address is host:port, :port, unix:/path, or fd:NAME for a socket of
+	// systemd's.
 	Address string
-	// HTTP1 and H2C are the protocols. With both, the first bytes of a
-	// connection tell which it is.
+	// HTTP1 and H2C are the protocols. With both, ALPN or, in the clear, the
+	// first bytes of a connection tell which it is.
 	HTTP1, H2C bool
-	Limits     http1.Limits
-	Timeouts   http1.Timeouts
+	// ProxyProtocol expects a PROXY header from TrustedProxies, and from nobody
+	// else.
+	ProxyProtocol  bool
+	TrustedProxies []netip.Prefix
+	Limits         http1.Limits
+	Timeouts       http1.Timeouts
 	// TLS is nil for a listener in the clear.
 	TLS *certs.Server
 	// Stream takes the connections of a TCP listener; nil: the listener speaks
@@ -37,32 +42,43 @@ type Spec struct {
 type Stream interface {
 	// ServeConn serves nc, of which read was already taken, until the connection
 	// ends, and closes it. server is the name that a TLS client asked for, ""
-	// without one. It ends when ctx does.
-	ServeConn(ctx context.Context, nc net.Conn, read []byte, server string, info *exchange.Conn)
+	// without one. It ends when ctx does. An error says why nc was not served;
+	// it is then left to be closed.
+	ServeConn(ctx context.Context, nc net.Conn, read []byte, server string, info *exchange.Conn) error
 	// ReadsServerName reports whether server is wanted: the first bytes are then
 	// read as a TLS ClientHello, and passed on as they are.
 	ReadsServerName() bool
 }
+
+// ErrServerName is what a Stream returns that has nothing for the server name.
+var ErrServerName = errors.New("no upstream for the server name")
 
 // Set is the sockets of a gateway. Changes are made by one goroutine at a time;
 // everything else is safe for concurrent use.
 type Set struct {
 	handler exchange.Handler
 	log     *slog.Logger
+	source  *Sockets
 
 	mu      sync.Mutex
-	sockets map[string]*socket // by network and address
+	sockets map[string]*socket // by address as configured
 	gone    []*socket          // dropped, with connections left
 
 	maxConns atomic.Int64
 	conns    atomic.Int64
 	shard    atomic.Uint32
+	shedding atomic.Int64   // refused connections that still read their answer
 	running  sync.WaitGroup // accept loops and connections
+	reserve  reserve
 }
 
-// New makes an empty set whose exchanges go to h.
-func New(h exchange.Handler, log *slog.Logger) *Set {
-	return &Set{handler: h, log: log, sockets: map[string]*socket{}}
+// New makes an empty set whose exchanges go to h, with sockets from source; nil
+// is one that was handed nothing.
+func New(h exchange.Handler, source *Sockets, log *slog.Logger) *Set {
+	if source == nil {
+		source = &Sockets{}
+	}
+	return &Set{handler: h, log: log, source: source, sockets: map[string]*socket{}}
 }
 
 // SetMaxConnections bounds the open connections of all listeners; beyond it a
@@ -84,8 +100,7 @@ func (s *Set) Prepare(specs []Spec) (*Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, spec := range specs {
-		network, address := split(spec.Address)
-		key := network + " " + address
+		key := spec.Address
 		if _, twice := c.specs[key]; twice {
 			c.Abort()
 			return nil, fmt.Errorf("listener %q: another listener has the address %s", spec.Name, spec.Address)
@@ -94,7 +109,7 @@ func (s *Set) Prepare(specs []Spec) (*Change, error) {
 		if s.sockets[key] != nil {
 			continue
 		}
-		l, err := bind(network, address)
+		l, err := s.source.Listen(key)
 		if err != nil {
 			c.Abort()
 			return nil, fmt.Errorf("listener %q: %w", spec.Name, err)
@@ -102,32 +117,6 @@ func (s *Set) Prepare(specs []Spec) (*Change, error) {
 		c.fresh[key] = l
 	}
 	return c, nil
-}
-
-func split(address string) (network, rest string) {
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		return "unix", path
-	}
-	return "tcp", address
-}
-
-func bind(network, address string) (net.Listener, error) {
-	l, err := net.Listen(network, address)
-	if err == nil || network != "unix" {
-		return l, err
-	}
-	// A socket file that nobody listens on is left from a process that died.
-	if c, dialErr := net.Dial(network, address); dialErr == nil {
-		c.Close()
-		return nil, err
-	}
-	if info, statErr := os.Lstat(address); statErr != nil || info.Mode()&os.ModeSocket == 0 {
-		return nil, err
-	}
-	if rmErr := os.Remove(address); rmErr != nil {
-		return nil, errors.Join(err, rmErr)
-	}
-	return net.Listen(network, address)
 }
 
 // Abort closes what Prepare bound.
@@ -155,8 +144,13 @@ func (c *Change) Commit() {
 			k.configure(spec)
 			continue
 		}
-		k := newSocket(s, c.fresh[key], spec)
+		l := c.fresh[key]
+		if u, ok := l.(*net.UnixListener); ok && strings.HasPrefix(key, "unix:") {
+			u.SetUnlinkOnClose(true) // ours from now on, even if it was handed over
+		}
+		k := newSocket(s, l, spec)
 		s.sockets[key] = k
+		s.reserve.hold()
 		s.running.Go(k.accept)
 	}
 	s.forget()
@@ -205,6 +199,7 @@ func (s *Set) Shutdown(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		s.running.Wait()
+		s.reserve.free()
 		close(done)
 	}()
 	select {

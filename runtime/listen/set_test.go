@@ -52,7 +52,7 @@ type bed struct {
 
 func newBed(t *testing.T) *bed {
 	h := newNamed()
-	b := &bed{t, listen.New(h, slog.New(slog.DiscardHandler)), h}
+	b := &bed{t, listen.New(h, nil, slog.New(slog.DiscardHandler)), h}
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -212,7 +212,7 @@ func TestUnixSocket(t *testing.T) {
 	if p, _ := io.ReadAll(res.Body); string(p) != "u" {
 		t.Errorf("got %q", p)
 	}
-	if _, err := listen.New(b.handler, slog.New(slog.DiscardHandler)).Prepare([]listen.Spec{{Name: "x", Address: "unix:" + path, HTTP1: true}}); err == nil {
+	if _, err := listen.New(b.handler, nil, slog.New(slog.DiscardHandler)).Prepare([]listen.Spec{{Name: "x", Address: "unix:" + path, HTTP1: true}}); err == nil {
 		t.Error("a socket in use was taken over")
 	}
 }
@@ -277,7 +277,7 @@ func TestSniff(t *testing.T) {
 func TestShutdownCuts(t *testing.T) {
 	h := newNamed()
 	defer close(h.release)
-	s := listen.New(h, slog.New(slog.DiscardHandler))
+	s := listen.New(h, nil, slog.New(slog.DiscardHandler))
 	c, err := s.Prepare([]listen.Spec{{Name: "a", Address: "127.0.0.1:0", HTTP1: true}})
 	if err != nil {
 		t.Fatal(err)

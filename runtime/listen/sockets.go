@@ -1,0 +1,128 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+)
+
+// Sockets is where listening sockets come from: they are bound, unless they were
+// handed to this process, by systemd or by the process that it replaces. The
+// zero value was handed nothing. It is safe for concurrent use.
+type Sockets struct {
+	mu sync.Mutex
+	// handed are those of the process before us, by address. Each is taken once.
+	handed map[string]net.Listener
+	// named are systemd's. They stay open for configurations to come.
+	named map[string][]*os.File
+}
+
+// Hand adds the listening socket f, which the process before us has bound to
+// address. f is closed.
+func (s *Sockets) Hand(address string, f *os.File) error {
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return fmt.Errorf("the socket handed over for %s: %w", address, err)
+	}
+	if u, ok := l.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // until it is in use, its file is another's
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.handed == nil {
+		s.handed = map[string]net.Listener{}
+	}
+	s.handed[address] = l
+	return nil
+}
+
+// Name adds the socket f of systemd's under the name that fd:NAME means.
+func (s *Sockets) Name(name string, f *os.File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.named == nil {
+		s.named = map[string][]*os.File{}
+	}
+	s.named[name] = append(s.named[name], f)
+}
+
+// Listen returns the socket of address: host:port, :port, unix:/path or fd:NAME.
+func (s *Sockets) Listen(address string) (net.Listener, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.handed[address]; l != nil {
+		delete(s.handed, address)
+		return l, nil
+	}
+	if name, ok := strings.CutPrefix(address, "fd:"); ok {
+		return s.byName(name)
+	}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return listenUnix(path)
+	}
+	return net.Listen("tcp", address)
+}
+
+func (s *Sockets) byName(name string) (net.Listener, error) {
+	switch list := s.named[name]; len(list) {
+	case 0:
+		return nil, fmt.Errorf("systemd handed over no socket with the name %q", name)
+	case 1:
+		l, err := net.FileListener(list[0])
+		if err != nil {
+			return nil, fmt.Errorf("the socket %q of systemd: %w", name, err)
+		}
+		if u, ok := l.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(false) // the file is systemd's
+		}
+		return l, nil
+	default:
+		return nil, fmt.Errorf("systemd handed over %d sockets with the name %q: give each a unit with its own FileDescriptorName", len(list), name)
+	}
+}
+
+// Forget closes what the process before us handed over and nobody took.
+func (s *Sockets) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.handed {
+		l.Close()
+	}
+	s.handed = nil
+}
+
+// Close closes everything that is left.
+func (s *Sockets) Close() {
+	s.Forget()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, list := range s.named {
+		for _, f := range list {
+			f.Close()
+		}
+	}
+	s.named = nil
+}
+
+func listenUnix(path string) (net.Listener, error) {
+	l, err := net.Listen("unix", path)
+	if err == nil {
+		return l, nil
+	}
+	// A socket file that nobody listens on is left from a process that died.
+	if c, dialErr := net.Dial("unix", path); dialErr == nil {
+		c.Close()
+		return nil, err
+	}
+	if info, statErr := os.Lstat(path); statErr != nil || info.Mode()&os.ModeSocket == 0 {
+		return nil, err
+	}
+	if rmErr := os.Remove(path); rmErr != nil {
+		return nil, errors.Join(err, rmErr)
+	}
+	return net.Listen("unix", path)
+}
