@@ -77,6 +77,7 @@ type bench struct {
 	idles       []idleness
 	starts      bool
 	running     []*process
+	failures    []error
 }
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
@@ -122,7 +123,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return b.publish(results, rests)
+	return errors.Join(append(b.failures, b.publish(results, rests))...)
 }
 
 // raiseDescriptors lets this program and its children open as many files as the

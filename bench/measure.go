@@ -48,8 +48,12 @@ func (b *bench) measure(ctx context.Context) ([]result, error) {
 					continue
 				}
 				m, err := load(ctx, s, g, processes[g.name], d)
+				if ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
 				if err != nil {
-					return nil, fmt.Errorf("%s, %s: %w", s.name, g.name, err)
+					b.failed(s.name, g.name, err)
+					continue
 				}
 				if round == 0 {
 					continue
@@ -65,6 +69,14 @@ func (b *bench) measure(ctx context.Context) ([]result, error) {
 		}
 	}
 	return results, nil
+}
+
+// failed notes what one gateway could not do under one load. The rest is measured
+// all the same, since that may have taken long already.
+func (b *bench) failed(scenario, gateway string, err error) {
+	err = fmt.Errorf("%s, %s: %w", scenario, gateway, err)
+	fmt.Fprintln(b.stdout, err)
+	b.failures = append(b.failures, err)
 }
 
 // load runs one load and takes what it cost.
@@ -118,8 +130,12 @@ func (b *bench) rest(ctx context.Context) ([]*rest, error) {
 				continue
 			}
 			per, err := b.sit(ctx, s, g)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
 			if err != nil {
-				return nil, fmt.Errorf("%s, %s: %w", s.name, g.name, err)
+				b.failed(s.name, g.name, err)
+				continue
 			}
 			all[i].per[s.name] = per
 			fmt.Fprintf(b.stdout, "%-16s      %-9s %8.1f KiB for each connection\n", s.name, g.name, per/(1<<10))

@@ -16,7 +16,7 @@ import (
 func wrk(ctx context.Context, url string, conns int, d time.Duration, more []string) (report, error) {
 	ctx, cancel := context.WithTimeout(ctx, d+15*time.Second)
 	defer cancel()
-	args := append([]string{"-t2", "-c" + strconv.Itoa(conns), fmt.Sprintf("-d%ds", int(d.Seconds())), "--latency"}, more...)
+	args := append([]string{"-t2", "-c" + strconv.Itoa(conns), fmt.Sprintf("-d%ds", int(d.Seconds())), "--latency", "--timeout", "10s"}, more...)
 	out, err := exec.CommandContext(ctx, "wrk", append(args, url)...).CombinedOutput()
 	if err != nil {
 		return report{}, fmt.Errorf("wrk: %w: %s", err, out)
