@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/runtime/exchange"
+	"github.com/headgate/headgate/runtime/http1"
 )
 
 // serveTLS makes the handshake and hands the connection to the protocol that
@@ -47,7 +48,7 @@ func (k *socket) handshake(nc net.Conn, spec *Spec) (*tls.Conn, error) {
 		return nil, net.ErrClosed
 	}
 	defer k.openings.release(nc)
-	t := tls.Server(nc, spec.TLS.Config())
+	t := tls.Server(http1.NewBeneath(nc), spec.TLS.Config())
 	err := t.Handshake()
 	if err == nil {
 		return t, nil
@@ -95,8 +96,8 @@ func linger(nc net.Conn, d time.Duration) {
 
 // refused ends a connection that got to no protocol.
 func (k *socket) refused(nc net.Conn, why refusal, err error) {
-	nc.Close()
 	k.counts.refused[why].Add(1)
+	nc.Close()
 	if log := k.set.log; log.Enabled(context.Background(), slog.LevelDebug) {
 		log.Debug("connection refused", "listener", k.spec.Load().Name, "client", addrText(nc), "reason", why.String(), "error", err.Error())
 	}
