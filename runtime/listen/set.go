@@ -182,6 +182,30 @@ func (s *Set) Addrs() map[string]net.Addr {
 // Connections returns the number of open connections.
 func (s *Set) Connections() int { return int(s.conns.Load()) }
 
+// Stats is what happened at one listener.
+type Stats struct {
+	Listener string
+	// Open is the connections of now, Accepted those since the socket is bound.
+	Open, Accepted int64
+	// Refused are those that got to no protocol, by reason.
+	Refused map[string]int64
+}
+
+// Stats returns the counts of the listeners.
+func (s *Set) Stats() []Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Stats
+	for _, k := range s.sockets {
+		st := Stats{Listener: k.spec.Load().Name, Open: k.conns.Load(), Accepted: k.counts.accepted.Load(), Refused: map[string]int64{}}
+		for r := range refusals {
+			st.Refused[r.String()] = k.counts.refused[r].Load()
+		}
+		list = append(list, st)
+	}
+	return list
+}
+
 // Shutdown stops accepting, lets exchanges finish until ctx ends, then cuts
 // what is left. It returns when no goroutine of the set is left, and ctx's
 // error if connections were cut.

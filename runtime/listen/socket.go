@@ -62,10 +62,10 @@ func (k *socket) configure(spec Spec) {
 
 // drain stops accepting and ends idle connections.
 func (k *socket) drain() {
-	k.stopAccepting()
-	k.http1.Drain(silentGrace)
-	k.http2.Drain()
 	k.openings.drain()
+	k.http1.Drain(silentGrace)
+	k.stopAccepting()
+	k.http2.Drain() // last: it reaches only connections that it has
 }
 
 // cut ends everything.
