@@ -24,13 +24,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // named answers with the name of the listener; /wait holds its exchange until
 // the test lets it go.
-type named struct{ arrived, release chan struct{} }
+type named struct {
+	arrived, release chan struct{}
+	serve            func(*exchange.Exchange) // nil: as above
+}
 
 func newNamed() *named {
 	return &named{arrived: make(chan struct{}, 10), release: make(chan struct{})}
 }
 
 func (n *named) Serve(x *exchange.Exchange) {
+	if n.serve != nil {
+		n.serve(x)
+		return
+	}
 	if x.Request.Path == "/panic" {
 		panic("a bug")
 	}
