@@ -3,6 +3,7 @@ package exchange
 import (
 	"errors"
 	"io"
+	"net"
 	"sync/atomic"
 )
 
@@ -17,6 +18,24 @@ type Body interface {
 	Next() ([]byte, error)
 	// Ready reports whether Next would return without waiting for the peer.
 	Ready() bool
+}
+
+// ErrNoPipe means that the bytes have to go through memory.
+var ErrNoPipe = errors.New("the body can't be moved between sockets")
+
+// Piper is a Body that can move from socket to socket within the kernel.
+type Piper interface {
+	Body
+	// Pipe moves up to n of the bytes behind the last Next, and returns how many;
+	// io.EOF when the body is complete, as Next does. After
+	// os.ErrDeadlineExceeded it can go on, if it was dst that had time left.
+	Pipe(dst *net.TCPConn, n int64) (int64, error)
+}
+
+// PipeFront is a Front that a Piper can write to.
+type PipeFront interface {
+	// WritePipe is Write for up to n bytes of b.
+	WritePipe(b Piper, n int64) (int64, error)
 }
 
 // Unknown is the Length of a message whose size is not known before its end.

@@ -49,6 +49,7 @@ type Client struct {
 	answered     bool // a final head came
 	interim      int  // responses before it
 	readBy, want time.Time
+	limited      io.LimitedReader // what Pipe reads
 }
 
 // NewClient makes a client of a fresh connection, which it then owns.

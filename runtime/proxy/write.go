@@ -112,7 +112,55 @@ func (f *flow) write() error {
 		} else if err := front.Flush(); err != nil {
 			return err
 		}
+		if err = f.pipe(); err != nil {
+			if err == io.EOF {
+				return f.end(nil)
+			}
+			return err
+		}
 		p, err = r.Body.Next()
+	}
+}
+
+const (
+	// pipeLeast is the rest of a body that is worth a pipe, in bytes.
+	pipeLeast = 32 << 10
+	// pipeMost moves without a look at the clock.
+	pipeMost = 256 << 10
+)
+
+// pipe moves as much of the response body as can move from socket to socket. It
+// returns io.EOF at the end of the body, and nil if the rest has to go through
+// memory.
+func (f *flow) pipe() error {
+	r := &f.x.Response
+	if r.Length-f.sent < pipeLeast {
+		return nil
+	}
+	body, ok := r.Body.(exchange.Piper)
+	if !ok {
+		return nil
+	}
+	front, ok := f.x.Front.(exchange.PipeFront)
+	if !ok {
+		return nil
+	}
+	for {
+		n, err := front.WritePipe(body, min(r.Length-f.sent, pipeMost))
+		f.sent += n
+		if n > 0 {
+			f.try.moved = true
+		}
+		switch {
+		case err == exchange.ErrNoPipe:
+			return nil
+		case isTimeout(err):
+			if err := f.wait(); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		}
 	}
 }
 
