@@ -297,10 +297,27 @@ func (b *builder) listeners() {
 	for _, l := range b.c.Listeners {
 		b.gen.Listeners = append(b.gen.Listeners, listen.Spec{
 			Name: l.Name, Address: l.Address, HTTP1: l.HTTP1, H2C: l.H2C,
+			ProxyProtocol: l.ProxyProtocol, TrustedProxies: g.TrustedProxies, Stream: b.stream(l.TCP),
 			Limits:   http1.Limits{MaxHeaderBytes: int(g.Limits.MaxHeaderBytes), MaxHeaders: g.Limits.MaxHeaders},
 			Timeouts: http1.Timeouts{Header: l.Timeouts.Header, Idle: l.Timeouts.Idle, StreamIdle: l.Timeouts.StreamIdle},
 		})
 	}
+}
+
+// stream makes what serves a TCP listener, nil without one.
+func (b *builder) stream(t *TCP) listen.Stream {
+	if t == nil {
+		return nil
+	}
+	var fallback *upstream.Cluster
+	if t.Upstream != nil {
+		fallback = b.clusters[t.Upstream.ID]
+	}
+	names := map[string]*upstream.Cluster{}
+	for _, n := range t.Names {
+		names[n.Name] = b.clusters[n.Upstream.ID]
+	}
+	return proxy.NewStream(fallback, names)
 }
 
 func (b *builder) table() {

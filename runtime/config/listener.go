@@ -13,9 +13,11 @@ import (
 type Listener struct {
 	Name    string
 	Address string
-	// HTTP1 and H2C are the protocols, in the clear.
-	HTTP1, H2C bool
-	Timeouts   ListenerTimeouts
+	// HTTP1 and H2C are the protocols.
+	HTTP1, H2C    bool
+	ProxyProtocol bool
+	Timeouts      ListenerTimeouts
+	TCP           *TCP // nil: the listener speaks HTTP
 
 	Range, AddressRange hcl.Range
 }
@@ -34,9 +36,14 @@ func (l *loader) decodeListener(b block) {
 		s.listenAddress(n.Address)
 	}
 	s.protocols(n)
-	s.only("proxy_protocol", cty.False)
+	if s.flag("proxy_protocol", &n.ProxyProtocol) && n.ProxyProtocol && len(l.cfg.Gateway.TrustedProxies) == 0 {
+		l.diags.errorf(s.rangeOf("proxy_protocol"), "No trusted proxies", "A PROXY header is taken from gateway.trusted_proxies only, and there are none. Write for example: gateway { trusted_proxies = [\"10.0.0.0/8\"] }")
+	}
 	s.only("grpc_web", cty.False)
-	s.unavailable("tls", "tcp")
+	s.unavailable("tls")
+	if t, ok := s.one("tcp"); ok {
+		n.TCP = l.decodeTCP(t, s)
+	}
 	if t, ok := s.one("timeouts"); ok {
 		ts := l.read(t, listenerTimeoutsSchema)
 		ts.duration("header", &n.Timeouts.Header)
@@ -54,7 +61,9 @@ func (l *loader) decodeListener(b block) {
 func (s *section) listenAddress(address string) {
 	switch {
 	case strings.HasPrefix(address, "fd:"):
-		s.l.refuse(s.rangeOf("address"), "A socket from systemd (fd:NAME)")
+		if name := address[len("fd:"):]; name == "" || len(name) > 255 || strings.ContainsAny(name, ": \t\r\n") {
+			s.l.diags.errorf(s.rangeOf("address"), "Invalid address", "listener.address %q is not the name of a socket of systemd's, which FileDescriptorName gives. Write for example: \"fd:http\"", address)
+		}
 	case strings.HasPrefix(address, "unix:"):
 		if _, ok := unixPath(address); !ok {
 			s.l.diags.errorf(s.rangeOf("address"), "Invalid address", "listener.address %q is not a Unix socket. Write for example: \"unix:/run/headgate.sock\"", address)
@@ -96,6 +105,17 @@ func (l *loader) checkListeners() {
 			continue
 		}
 		first[n.Address] = n
+	}
+	tcp := map[string]bool{}
+	for _, n := range l.cfg.Listeners {
+		tcp[n.Name] = n.TCP != nil
+	}
+	for _, r := range l.cfg.Routes {
+		for _, ref := range r.Listeners {
+			if tcp[ref.ID] {
+				l.diags.errorf(ref.Range, "TCP listener", "The listener %q has a tcp block: its connections are passed on as they are, and no route sees them.", ref.ID)
+			}
+		}
 	}
 	if len(l.names["listener"]) == 0 && len(l.cfg.Routes) > 0 && !l.partial {
 		l.diags.warnf(hcl.Range{}, "No listener", "There are routes, but no listener block: no request will reach them.")

@@ -121,7 +121,7 @@ func (k *socket) serveStream(nc net.Conn, spec *Spec, info *exchange.Conn) {
 	}
 	switch err := spec.Stream.ServeConn(k.ctx, nc, read, server, info); {
 	case err == nil:
-	case errors.Is(err, ErrServerName):
+	case errors.Is(err, exchange.ErrServerName):
 		k.refused(nc, refusedServerName, fmt.Errorf("%w: %q", err, server))
 	default:
 		k.refused(nc, refusedUpstream, err)

@@ -2,7 +2,6 @@ package listen
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -42,16 +41,13 @@ type Spec struct {
 type Stream interface {
 	// ServeConn serves nc, of which read was already taken, until the connection
 	// ends, and closes it. server is the name that a TLS client asked for, ""
-	// without one. It ends when ctx does. An error says why nc was not served;
-	// it is then left to be closed.
+	// without one. It ends when ctx does. An error, exchange.ErrServerName among
+	// others, says why nc was not served; it is then left to be closed.
 	ServeConn(ctx context.Context, nc net.Conn, read []byte, server string, info *exchange.Conn) error
 	// ReadsServerName reports whether server is wanted: the first bytes are then
 	// read as a TLS ClientHello, and passed on as they are.
 	ReadsServerName() bool
 }
-
-// ErrServerName is what a Stream returns that has nothing for the server name.
-var ErrServerName = errors.New("no upstream for the server name")
 
 // Set is the sockets of a gateway. Changes are made by one goroutine at a time;
 // everything else is safe for concurrent use.

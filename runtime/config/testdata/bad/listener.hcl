@@ -3,7 +3,7 @@ listener "none" { # ERROR: needs address
 listener "a" {
   address        = "127.0.0.1" # ERROR: is not an address
   protocols      = ["http/1.1", "h3", "http/2"] # ERROR: The protocol h3 is not available | not "http/2"
-  proxy_protocol = true # ERROR: not available
+  proxy_protocol = true # ERROR: there are none
   grpc_web       = true # ERROR: not available
   tls { # ERROR: not available
   }
@@ -19,11 +19,47 @@ listener "c" {
   address = ":8080" # ERROR: have the same address
 }
 listener "d" {
-  address   = "fd:http" # ERROR: not available
+  address   = "fd:" # ERROR: not the name of a socket
   protocols = []        # ERROR: at least one protocol
 }
 listener "e" {
   address = "unix:relative" # ERROR: is not a Unix socket
-  tcp { # ERROR: not available
+  tcp { # ERROR: upstream, sni blocks, or both
   }
+}
+listener "f" {
+  address   = "fd:f"
+  protocols = ["h2"] # ERROR: protocols means nothing
+  tcp {
+    upstream = upstream.dbb # ERROR: Did you mean "db"?
+    sni "a.example" {
+      upstream = upstream.db
+    }
+    sni "A.example" { # ERROR: already
+      upstream = upstream.db
+    }
+    sni "*.b c" { # ERROR: not a server name
+      upstream = upstream.db
+    }
+    sni "10.0.0.1" { # ERROR: not a server name
+      upstream = upstream.db
+    }
+    sni "c.example" { # ERROR: needs upstream
+    }
+  }
+}
+listener "g" {
+  address = ":5432"
+  tcp {
+    upstream = upstream.db
+  }
+  tls { # ERROR: not available | tls block or a tcp block
+  }
+}
+upstream "db" {
+  endpoint "10.0.0.1:5432" {}
+}
+route "r" {
+  listeners = [listener.g] # ERROR: no route sees them
+  upstream  = upstream.db
 }

@@ -1,0 +1,20 @@
+package upstream
+
+import (
+	"context"
+	"net"
+
+	"github.com/headgate/headgate/runtime/exchange"
+)
+
+// Dial opens a connection of its own for client, whose bytes are passed on as
+// they are. It counts as active while the caller holds it with Hold. A dial that
+// fails is counted as Failed("connect"), unless ctx ended it.
+func (e *Endpoint) Dial(ctx context.Context, client *exchange.Conn) (net.Conn, error) {
+	e.requests.Add(1)
+	nc, err := e.dialer.DialContext(ctx, e.network, e.address)
+	if err != nil && ctx.Err() == nil {
+		e.Failed("connect")
+	}
+	return nc, err
+}
