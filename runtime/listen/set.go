@@ -37,6 +37,15 @@ type Spec struct {
 	Stream Stream
 }
 
+// key is what a listener keeps its socket by: the address, and the name with it
+// where the address is any free port.
+func (s *Spec) key() string {
+	if strings.HasSuffix(s.Address, ":0") {
+		return s.Address + " " + s.Name
+	}
+	return s.Address
+}
+
 // Stream serves connections that are not HTTP, such as those of a TCP listener.
 type Stream interface {
 	// ServeConn serves nc, of which read was already taken, until the connection
@@ -57,7 +66,7 @@ type Set struct {
 	source  *Sockets
 
 	mu      sync.Mutex
-	sockets map[string]*socket // by address as configured
+	sockets map[string]*socket // by key
 	gone    []*socket          // dropped, with connections left
 
 	maxConns atomic.Int64
@@ -96,7 +105,7 @@ func (s *Set) Prepare(specs []Spec) (*Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, spec := range specs {
-		key := spec.Address
+		key := spec.key()
 		if _, twice := c.specs[key]; twice {
 			c.Abort()
 			return nil, fmt.Errorf("listener %q: another listener has the address %s", spec.Name, spec.Address)
@@ -105,7 +114,7 @@ func (s *Set) Prepare(specs []Spec) (*Change, error) {
 		if s.sockets[key] != nil {
 			continue
 		}
-		l, err := s.source.Listen(key)
+		l, err := s.source.Listen(key, spec.Address)
 		if err != nil {
 			c.Abort()
 			return nil, fmt.Errorf("listener %q: %w", spec.Name, err)

@@ -14,19 +14,19 @@ import (
 // zero value was handed nothing. It is safe for concurrent use.
 type Sockets struct {
 	mu sync.Mutex
-	// handed are those of the process before us, by address. Each is taken once.
+	// handed are those of the process before us, by key. Each is taken once.
 	handed map[string]net.Listener
 	// named are systemd's. They stay open for configurations to come.
 	named map[string][]*os.File
 }
 
-// Hand adds the listening socket f, which the process before us has bound to
-// address. f is closed.
-func (s *Sockets) Hand(address string, f *os.File) error {
+// Hand adds the listening socket f, which the process before us had under key. f
+// is closed.
+func (s *Sockets) Hand(key string, f *os.File) error {
 	defer f.Close()
 	l, err := net.FileListener(f)
 	if err != nil {
-		return fmt.Errorf("the socket handed over for %s: %w", address, err)
+		return fmt.Errorf("the socket handed over for %s: %w", key, err)
 	}
 	if u, ok := l.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false) // until it is in use, its file is another's
@@ -36,7 +36,7 @@ func (s *Sockets) Hand(address string, f *os.File) error {
 	if s.handed == nil {
 		s.handed = map[string]net.Listener{}
 	}
-	s.handed[address] = l
+	s.handed[key] = l
 	return nil
 }
 
@@ -50,12 +50,13 @@ func (s *Sockets) Name(name string, f *os.File) {
 	s.named[name] = append(s.named[name], f)
 }
 
-// Listen returns the socket of address: host:port, :port, unix:/path or fd:NAME.
-func (s *Sockets) Listen(address string) (net.Listener, error) {
+// Listen returns the socket that was handed over under key, or else that of
+// address: host:port, :port, unix:/path or fd:NAME.
+func (s *Sockets) Listen(key, address string) (net.Listener, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l := s.handed[address]; l != nil {
-		delete(s.handed, address)
+	if l := s.handed[key]; l != nil {
+		delete(s.handed, key)
 		return l, nil
 	}
 	if name, ok := strings.CutPrefix(address, "fd:"); ok {
