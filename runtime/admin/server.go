@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -47,7 +48,9 @@ type Options struct {
 	Address string // host:port
 	// Token, if not empty, is demanded as bearer token from every request but
 	// probes. Required for an address that is not loopback.
-	Token    string
+	Token string
+	// Listen makes the socket for an address; nil: net.Listen.
+	Listen   func(address string) (net.Listener, error)
 	Gatherer prometheus.Gatherer
 	Source   Source
 	Log      *slog.Logger
@@ -103,7 +106,11 @@ func (s *Server) Start() error {
 	if s.opts.Token == "" && !Loopback(s.opts.Address) {
 		return fmt.Errorf("admin address %q is not loopback and needs a token", s.opts.Address)
 	}
-	ln, err := net.Listen("tcp", s.opts.Address)
+	bind := s.opts.Listen
+	if bind == nil {
+		bind = func(address string) (net.Listener, error) { return net.Listen("tcp", address) }
+	}
+	ln, err := bind(s.opts.Address)
 	if err != nil {
 		return fmt.Errorf("admin: %w", err)
 	}
@@ -119,6 +126,18 @@ func (s *Server) Start() error {
 
 // Addr returns the bound address of a started server.
 func (s *Server) Addr() net.Addr { return s.ln.Addr() }
+
+// File returns a copy of a started server's socket, for another process.
+func (s *Server) File() (*os.File, error) {
+	f, ok := s.ln.(interface{ File() (*os.File, error) })
+	if !ok {
+		return nil, errors.New("the socket of the admin API can't be handed over")
+	}
+	return f.File()
+}
+
+// Address returns the address as configured.
+func (s *Server) Address() string { return s.opts.Address }
 
 // Serves reports whether s, started, is at the address of o already, so that
 // SetToken is all it takes to follow o.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/headgate/headgate/runtime/admin"
 	"github.com/headgate/headgate/runtime/config"
@@ -15,7 +16,8 @@ func (g *Gateway) prepareAdmin(cfg *config.Config) (*admin.Server, error) {
 	if a.Address == "off" {
 		return nil, nil
 	}
-	o := admin.Options{Address: a.Address, Token: a.Token, Gatherer: g.registry, Source: g, Log: g.log}
+	o := admin.Options{Address: a.Address, Token: a.Token, Gatherer: g.registry, Source: g, Log: g.log,
+		Listen: func(address string) (net.Listener, error) { return g.opts.Sockets.Listen(adminKey(address), address) }}
 	if g.admin != nil && g.admin.Serves(o) {
 		return g.admin, nil
 	}
@@ -25,6 +27,9 @@ func (g *Gateway) prepareAdmin(cfg *config.Config) (*admin.Server, error) {
 	}
 	return s, nil
 }
+
+// adminKey is the key of the admin API's socket among those of listeners.
+func adminKey(address string) string { return "admin " + address }
 
 // swapAdmin makes next the admin API and closes the one before it.
 func (g *Gateway) swapAdmin(next *admin.Server, token string) {

@@ -80,6 +80,9 @@ func Start(ctx context.Context, o Options) (*Gateway, error) {
 
 // assemble makes the parts that outlive every generation; dispose ends them.
 func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, error) {
+	if o.Sockets == nil {
+		o.Sockets = &listen.Sockets{}
+	}
 	g := &Gateway{opts: o, registry: prometheus.NewRegistry(), output: telemetry.NewOutput(o.Stderr)}
 	g.log = slog.New(g.output)
 	g.metrics = telemetry.New(g.registry)
@@ -94,6 +97,13 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 	g.upstreams = upstream.NewRegistry(g.metrics)
 	g.engine = proxy.NewEngine(emptyTable(), g.metrics, g.log)
 	g.listeners = listen.New(g.engine, g.opts.Sockets, g.log)
+	telemetry.RegisterListeners(g.registry, func() []telemetry.Listener {
+		var list []telemetry.Listener
+		for _, s := range g.listeners.Stats() {
+			list = append(list, telemetry.Listener{Name: s.Listener, Open: s.Open, Accepted: s.Accepted, Refused: s.Refused})
+		}
+		return list
+	})
 	return g, nil
 }
 
@@ -212,7 +222,23 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	case <-time.After(settings.Delay):
 	case <-ctx.Done():
 	}
-	drain, cancel := context.WithTimeout(ctx, settings.Drain)
+	return g.stop(ctx, settings.Drain)
+}
+
+// leave is Shutdown for a gateway whose sockets another process has taken over:
+// nobody needs to be told, and what belongs to the sockets stays.
+func (g *Gateway) leave(ctx context.Context) error {
+	g.stopping.Store(true)
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	g.swapAdmin(nil, "") // the other process answers there
+	g.listeners.KeepFiles()
+	return g.stop(ctx, g.serving.Load().Config.Gateway.Shutdown.Drain)
+}
+
+// stop drains for at most d and gives everything back. reloading is held.
+func (g *Gateway) stop(ctx context.Context, d time.Duration) error {
+	drain, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	err := g.listeners.Shutdown(drain)
 	g.engine.Swap(emptyTable())

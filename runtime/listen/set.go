@@ -2,10 +2,12 @@ package listen
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -209,6 +211,48 @@ func (s *Set) Stats() []Stats {
 		list = append(list, st)
 	}
 	return list
+}
+
+// Files returns copies of all sockets by key, for another process to take over,
+// systemd's included under fd:NAME#N. The caller closes them.
+func (s *Set) Files() (map[string]*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	files, err := s.source.files()
+	for key, k := range s.sockets {
+		if strings.HasPrefix(key, named) {
+			continue // systemd's, which source has
+		}
+		l, ok := k.l.(interface{ File() (*os.File, error) })
+		if !ok {
+			continue
+		}
+		f, e := l.File()
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("listener %q: %w", k.spec.Load().Name, e))
+			continue
+		}
+		files[key] = f
+	}
+	if err != nil {
+		for _, f := range files {
+			f.Close()
+		}
+		return nil, err
+	}
+	return files, nil
+}
+
+// KeepFiles leaves the files of Unix sockets in place when these are closed:
+// another process has taken the sockets over.
+func (s *Set) KeepFiles() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.sockets {
+		if u, ok := k.l.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(false)
+		}
+	}
 }
 
 // Shutdown stops accepting, lets exchanges finish until ctx ends, then cuts

@@ -20,9 +20,23 @@ type Sockets struct {
 	named map[string][]*os.File
 }
 
-// Hand adds the listening socket f, which the process before us had under key. f
-// is closed.
+// named begins the addresses of systemd's sockets.
+const named = "fd:"
+
+// Hand adds the listening socket f that the process before us had under key, or
+// one of systemd's under fd:NAME. A socket under a key of Set.Files goes where it
+// was. f then belongs to s.
 func (s *Sockets) Hand(key string, f *os.File) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name, ok := strings.CutPrefix(key, named); ok {
+		name, _, _ = strings.Cut(name, "#")
+		if s.named == nil {
+			s.named = map[string][]*os.File{}
+		}
+		s.named[name] = append(s.named[name], f)
+		return nil
+	}
 	defer f.Close()
 	l, err := net.FileListener(f)
 	if err != nil {
@@ -31,8 +45,6 @@ func (s *Sockets) Hand(key string, f *os.File) error {
 	if u, ok := l.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false) // until it is in use, its file is another's
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.handed == nil {
 		s.handed = map[string]net.Listener{}
 	}
@@ -40,14 +52,21 @@ func (s *Sockets) Hand(key string, f *os.File) error {
 	return nil
 }
 
-// Name adds the socket f of systemd's under the name that fd:NAME means.
-func (s *Sockets) Name(name string, f *os.File) {
+// files returns copies of systemd's sockets by key.
+func (s *Sockets) files() (map[string]*os.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.named == nil {
-		s.named = map[string][]*os.File{}
+	files := map[string]*os.File{}
+	for name, list := range s.named {
+		for i, f := range list {
+			c, err := duplicate(f)
+			if err != nil {
+				return files, fmt.Errorf("the socket %q of systemd: %w", name, err)
+			}
+			files[fmt.Sprintf("%s%s#%d", named, name, i)] = c
+		}
 	}
-	s.named[name] = append(s.named[name], f)
+	return files, nil
 }
 
 // Listen returns the socket that was handed over under key, or else that of
@@ -59,7 +78,7 @@ func (s *Sockets) Listen(key, address string) (net.Listener, error) {
 		delete(s.handed, key)
 		return l, nil
 	}
-	if name, ok := strings.CutPrefix(address, "fd:"); ok {
+	if name, ok := strings.CutPrefix(address, named); ok {
 		return s.byName(name)
 	}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
