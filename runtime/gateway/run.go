@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/headgate/headgate/runtime/config"
@@ -11,23 +13,31 @@ import (
 
 // Run starts a gateway and serves until ctx ends or SIGINT or SIGTERM arrives;
 // a second signal cuts the drain short. The configuration is read again when
-// its files change and on SIGHUP.
+// its files change and on SIGHUP. On SIGUSR2 a new process takes the sockets
+// over, and this one drains. Sockets of systemd's, or of the process before this
+// one, are taken from the environment.
 func Run(ctx context.Context, o Options) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
-	stop := make(chan os.Signal, 2)
-	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
-	defer signal.Stop(stop)
-
-	g, err := Start(ctx, o)
+	s := newSignals()
+	defer s.stop()
+	in, err := inherit()
 	if err != nil {
 		return err
 	}
+	o.Sockets = in.sockets
+	g, err := Start(ctx, o)
+	if err != nil {
+		in.close(err)
+		return err
+	}
+	defer in.sockets.Close()
 	for name, a := range g.Addrs() {
 		g.log.Info("listening", "listener", name, "address", a.String())
 	}
+	in.started()
+	notify("READY=1", "MAINPID="+strconv.Itoa(os.Getpid()))
+
 	watching, endWatch := context.WithCancel(ctx)
+	defer endWatch()
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
@@ -35,28 +45,89 @@ func Run(ctx context.Context, o Options) error {
 			g.log.Error("the configuration is not watched: changes need SIGHUP", "error", err.Error())
 		}
 	}()
-	for running := true; running; {
-		select {
-		case <-ctx.Done():
-			running = false
-		case <-stop:
-			running = false
-		case <-hangup:
-			_ = g.Reload(ctx) // reported where every reload is
-		}
-	}
+	heir := g.serveUntil(ctx, s)
 	endWatch()
 	<-watched
 	draining, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	go func() {
 		select {
-		case <-stop:
+		case <-s.end:
 			cut()
 		case <-draining.Done():
 		}
 	}()
+	if heir > 0 {
+		notify("MAINPID=" + strconv.Itoa(heir))
+		g.log.Info("another process has taken over", "pid", heir)
+		return g.leave(draining)
+	}
+	notify("STOPPING=1")
 	return g.Shutdown(draining)
+}
+
+// signals are those that a running gateway acts on.
+type signals struct{ end, reload, upgrade chan os.Signal }
+
+func newSignals() *signals {
+	s := &signals{make(chan os.Signal, 2), make(chan os.Signal, 1), make(chan os.Signal, 1)}
+	signal.Notify(s.end, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(s.reload, syscall.SIGHUP)
+	signal.Notify(s.upgrade, upgradeSignal)
+	return s
+}
+
+func (s *signals) stop() {
+	for _, c := range []chan os.Signal{s.end, s.reload, s.upgrade} {
+		signal.Stop(c)
+	}
+}
+
+// serveUntil acts on signals until the gateway has to go. heir is the process
+// that took its place, 0 if none did.
+func (g *Gateway) serveUntil(ctx context.Context, s *signals) (heir int) {
+	ctx, cancel := context.WithCancel(ctx)
+	type started struct {
+		pid int
+		err error
+	}
+	var starting chan started // nil: none is
+	defer func() {
+		cancel()
+		if starting != nil {
+			<-starting
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return 0
+		case <-s.end:
+			return 0
+		case <-s.reload:
+			notify("RELOADING=1", monotonic())
+			_ = g.Reload(ctx) // reported where every reload is
+			notify("READY=1")
+		case <-s.upgrade:
+			if starting != nil {
+				g.log.Warn("a new process is starting already")
+				continue
+			}
+			g.log.Info("starting a new process to take over")
+			c := make(chan started, 1)
+			starting = c
+			go func() {
+				pid, err := g.successor(ctx)
+				c <- started{pid, err}
+			}()
+		case n := <-starting:
+			starting = nil
+			if n.err == nil {
+				return n.pid
+			}
+			g.output.Block(slog.LevelError, "the upgrade did not happen; this process goes on", "error", n.err.Error())
+		}
+	}
 }
 
 // Watch reloads whenever a file of the configuration changed, until ctx ends.
