@@ -27,6 +27,9 @@ type Options struct {
 	Source config.Source
 	// CacheDir keeps compiled plugins between runs; "" keeps them in memory.
 	CacheDir string
+	// PIDFile is where Run writes the number of the process that serves; "" is
+	// nowhere.
+	PIDFile string
 	// Sockets is where listening sockets come from; nil binds them all.
 	Sockets *listen.Sockets
 	// Stdout takes the access log, Stderr the log; both required.
@@ -55,6 +58,8 @@ type Gateway struct {
 	checking bool                       // this gateway is never served
 	status   atomic.Pointer[admin.Status]
 	stopping atomic.Bool
+	// handedOver is set once another process serves in place of this one.
+	handedOver atomic.Bool
 }
 
 // Start loads the configuration and serves it. A configuration with errors is a
@@ -117,7 +122,7 @@ func (g *Gateway) dispose(ctx context.Context) error {
 func (g *Gateway) Reload(ctx context.Context) error {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
-	if g.stopping.Load() {
+	if g.stopping.Load() || g.handedOver.Load() {
 		return errors.New("the gateway is stopping")
 	}
 	start := time.Now()
@@ -228,10 +233,10 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 // leave is Shutdown for a gateway whose sockets another process has taken over:
 // nobody needs to be told, and what belongs to the sockets stays.
 func (g *Gateway) leave(ctx context.Context) error {
-	g.stopping.Store(true)
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
-	g.swapAdmin(nil, "") // the other process answers there
+	g.swapAdmin(nil, "") // the other process answers there; we are ready until it alone does
+	g.stopping.Store(true)
 	g.listeners.KeepFiles()
 	return g.stop(ctx, g.serving.Load().Config.Gateway.Shutdown.Drain)
 }

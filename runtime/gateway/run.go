@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -33,6 +34,11 @@ func Run(ctx context.Context, o Options) error {
 	for name, a := range g.Addrs() {
 		g.log.Info("listening", "listener", name, "address", a.String())
 	}
+	g.log.Info("serving", "pid", os.Getpid())
+	if err := writePID(o.PIDFile); err != nil {
+		g.log.Error("the PID file was not written", "error", err.Error())
+	}
+	defer removePID(o.PIDFile)
 	in.started()
 	notify("READY=1", "MAINPID="+strconv.Itoa(os.Getpid()))
 
@@ -46,6 +52,9 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}()
 	heir := g.serveUntil(ctx, s)
+	if heir == 0 {
+		g.stopping.Store(true) // before a reload under way is waited for
+	}
 	endWatch()
 	<-watched
 	draining, cut := context.WithCancel(context.WithoutCancel(ctx))
@@ -60,10 +69,20 @@ func Run(ctx context.Context, o Options) error {
 	if heir > 0 {
 		notify("MAINPID=" + strconv.Itoa(heir))
 		g.log.Info("another process has taken over", "pid", heir)
-		return g.leave(draining)
+		return g.ended(g.leave(draining))
 	}
 	notify("STOPPING=1")
-	return g.Shutdown(draining)
+	return g.ended(g.Shutdown(draining))
+}
+
+// ended takes the result of a stop. Exchanges that were cut because their time
+// was up, or because somebody asked for it, are no failure of the process.
+func (g *Gateway) ended(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		g.log.Warn("stopped before everything had finished", "error", err.Error())
+		return nil
+	}
+	return err
 }
 
 // signals are those that a running gateway acts on.
@@ -99,12 +118,16 @@ func (g *Gateway) serveUntil(ctx context.Context, s *signals) (heir int) {
 		}
 	}()
 	for {
+		reload := s.reload
+		if starting != nil {
+			reload = nil // later: the new process reads the files itself
+		}
 		select {
 		case <-ctx.Done():
 			return 0
 		case <-s.end:
 			return 0
-		case <-s.reload:
+		case <-reload:
 			notify("RELOADING=1", monotonic())
 			_ = g.Reload(ctx) // reported where every reload is
 			notify("READY=1")

@@ -37,6 +37,10 @@ func (g *Gateway) successor(ctx context.Context) (pid int, err error) {
 	if os.Getpid() == 1 {
 		return 0, errors.New("this is process 1 of a container, which ends with it: start another container instead")
 	}
+	// No reload until it is over: both processes would bind what a new
+	// configuration adds.
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
 	files, err := g.files()
 	if err != nil {
 		return 0, err
@@ -61,6 +65,7 @@ func (g *Gateway) successor(ctx context.Context) (pid int, err error) {
 	}
 	said, err := io.ReadAll(io.LimitReader(r, 64<<10))
 	if err == nil && string(said) == readyWord {
+		g.handedOver.Store(true)
 		go func() { _, _ = p.Wait() }() // so that it leaves no zombie if it ends before us
 		return p.Pid, nil
 	}
@@ -76,10 +81,8 @@ func (g *Gateway) successor(ctx context.Context) (pid int, err error) {
 	}
 }
 
-// files are copies of all sockets by key.
+// files are copies of all sockets by key. reloading is held.
 func (g *Gateway) files() (map[string]*os.File, error) {
-	g.reloading.Lock()
-	defer g.reloading.Unlock()
 	files, err := g.listeners.Files()
 	if err != nil || g.admin == nil {
 		return files, err

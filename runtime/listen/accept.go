@@ -27,26 +27,53 @@ const backlogTime = 5 * time.Millisecond
 func (k *socket) accept() {
 	defer close(k.stopped)
 	var wait time.Duration
-	var logged time.Time
+	var trouble trouble
 	for {
 		nc, err := k.l.Accept()
 		switch {
 		case err == nil:
 			wait = 0
+			if !trouble.since.IsZero() {
+				trouble.calm(k)
+			}
 			k.admit(nc)
 			continue
 		case k.done.Load() || errors.Is(err, net.ErrClosed):
 			return
 		}
-		if now := time.Now(); now.Sub(logged) > backoffMax {
-			logged = now
-			k.set.log.Error("accept failed", "listener", k.spec.Load().Name, "error", err.Error())
-		}
+		trouble.note(k, err)
 		wait = min(max(2*wait, backoffMin), backoffMax)
 		if starved(err) && k.set.reserve.spend(k.shed) {
 			wait = backoffMin
 		}
 		time.Sleep(wait)
+	}
+}
+
+// trouble is a time in which connections can't be accepted, or not all of them.
+// It is logged when it begins and when it is over.
+type trouble struct {
+	since, last time.Time // zero: there is none
+	failures    int
+}
+
+// calmTime is how long nothing must fail until trouble is over.
+const calmTime = time.Second
+
+func (t *trouble) note(k *socket, err error) {
+	t.last = time.Now()
+	if t.failures++; t.since.IsZero() {
+		t.since = t.last
+		k.set.log.Error("connections can't be accepted", "listener", k.spec.Load().Name, "error", err.Error())
+	}
+}
+
+// calm takes notice of a connection that was accepted.
+func (t *trouble) calm(k *socket) {
+	if now := time.Now(); now.Sub(t.last) > calmTime {
+		k.set.log.Info("connections are accepted again", "listener", k.spec.Load().Name,
+			"after", t.last.Sub(t.since).Round(time.Millisecond).String(), "failures", t.failures)
+		*t = trouble{}
 	}
 }
 

@@ -105,21 +105,29 @@ func (s *Sockets) byName(name string) (net.Listener, error) {
 	}
 }
 
-// Forget closes what the process before us handed over and nobody took.
+// Forget closes what the process before us handed over and nobody took, and
+// removes the files of Unix sockets among it: the process before us leaves them
+// in place for the one after it.
 func (s *Sockets) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.handed {
+		if u, ok := l.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(true)
+		}
+		l.Close()
+	}
+	s.handed = nil
+}
+
+// Close closes everything that is left, and removes nothing.
+func (s *Sockets) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.handed {
 		l.Close()
 	}
 	s.handed = nil
-}
-
-// Close closes everything that is left.
-func (s *Sockets) Close() {
-	s.Forget()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, list := range s.named {
 		for _, f := range list {
 			f.Close()
