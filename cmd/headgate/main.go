@@ -39,6 +39,8 @@ func commands() []command {
 	return []command{
 		{"run", "serve a configuration", runRun},
 		{"validate", "check a configuration as a start would", runValidate},
+		{"routes", "list the routes in order of precedence", runRoutes},
+		{"explain", "tell where a request goes and why", runExplain},
 		{"fmt", "lay configuration files out in the canonical way", runFmt},
 		{"demo", "run the backends of the examples", func(args []string, s streams) int { return runDemo(background(), args, s.out, s.err) }},
 		{"version", "tell what this program is", runVersion},

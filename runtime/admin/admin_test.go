@@ -39,6 +39,12 @@ func (s *source) Routes() any    { return []string{"orders"} }
 func (s *source) Upstreams() any { return []string{"users"} }
 func (s *source) Plugins() any   { return []string{"geo"} }
 func (s *source) Policies() any  { return []string{"authz"} }
+func (s *source) Explain(_ context.Context, question []byte) (any, error) {
+	if string(question) == "?" {
+		return nil, errors.New("what?")
+	}
+	return map[string]string{"route": string(question)}, nil
+}
 
 func start(t *testing.T, src *source, token string) *Server {
 	t.Helper()
@@ -105,6 +111,8 @@ func TestPages(t *testing.T) {
 		{"POST", "/config/reload", 200, `"generation": 2`},
 		{"GET", "/config/reload", 405, ""},
 		{"POST", "/routes", 405, ""},
+		{"POST", "/explain", 200, `"route": ""`},
+		{"GET", "/explain", 405, ""},
 		{"DELETE", "/config", 405, ""},
 		{"GET", "/nothing", 404, ""},
 		{"GET", "/routes/x", 404, ""},

@@ -3,7 +3,9 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -38,6 +40,7 @@ func (s *Server) routes() http.Handler {
 		mux.HandleFunc("GET "+p.Path, p.handle)
 	}
 	mux.HandleFunc("POST /config/reload", s.reload)
+	mux.HandleFunc("POST /explain", s.explain)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { s.index(w, pages) })
 	return mux
 }
@@ -60,6 +63,23 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	write(w, s.opts.Source.Status())
+}
+
+// maxQuestion bounds the body of an explain request.
+const maxQuestion = 1 << 20
+
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
+	question, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxQuestion))
+	if err != nil {
+		problem(w, http.StatusRequestEntityTooLarge, "Question too large", fmt.Sprintf("A question has at most %d bytes.", maxQuestion))
+		return
+	}
+	answer, err := s.opts.Source.Explain(r.Context(), question)
+	if err != nil {
+		problem(w, http.StatusUnprocessableEntity, "Not a request", err.Error())
+		return
+	}
+	write(w, answer)
 }
 
 func answer(get func() any) http.HandlerFunc {

@@ -28,6 +28,9 @@ type Source interface {
 	Upstreams() any
 	Plugins() any
 	Policies() any
+	// Explain tells where the request goes that question, as JSON, describes. Its
+	// error is meant for the user.
+	Explain(ctx context.Context, question []byte) (any, error)
 }
 
 // Status is the state of the configuration.

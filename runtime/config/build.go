@@ -309,6 +309,10 @@ func readBodyEdit(buffer int64) proxy.HeaderEdit {
 	}}
 }
 
+// IsSensitive reports whether the expression, if there is one, has a sensitive
+// value in it.
+func (e *Expr) IsSensitive() bool { return e != nil && e.Sensitive }
+
 // eval is e's closure, nil without an expression.
 func (e *Expr) eval() exchange.Expr {
 	if e == nil {

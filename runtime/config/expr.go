@@ -19,7 +19,9 @@ type Expr struct {
 	// Body is set if it reads the request body, Response if it reads the
 	// response.
 	Body, Response bool
-	Range          hcl.Range
+	// Sensitive is set if a sensitive value is part of it.
+	Sensitive bool
+	Range     hcl.Range
 }
 
 // exprScope says what a request-time expression may read.
@@ -55,6 +57,7 @@ const (
 	readsResponse                   // response.*
 	readsRest                       // a rest variable of the template
 	readsOther
+	readsSensitive // a sensitive value of the configuration
 )
 
 func constant(v exchange.Value) node {
@@ -110,7 +113,7 @@ func (s *scope) compileWhen(e hclsyntax.Expression, opt exprScope) (*Expr, bool)
 func (n node) expr(e hclsyntax.Expression) *Expr {
 	return &Expr{
 		Eval: n.eval, Const: n.konst, Range: e.Range(),
-		Body: n.reads&readsBody != 0, Response: n.reads&readsResponse != 0,
+		Body: n.reads&readsBody != 0, Response: n.reads&readsResponse != 0, Sensitive: n.reads&readsSensitive != 0,
 	}
 }
 
@@ -138,7 +141,11 @@ func (c *compiler) node(e hclsyntax.Expression) (node, bool) {
 		if !ok {
 			return constant(exchange.Value{}), false
 		}
-		return constant(valueOf(v)), true
+		n := constant(valueOf(v))
+		if v.ContainsMarked() {
+			n.reads = readsSensitive
+		}
+		return n, true
 	}
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:

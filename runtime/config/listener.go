@@ -35,6 +35,7 @@ func (l *loader) decodeListener(b block) {
 	if s.require("address", `":8080"`) && s.text("address", &n.Address, ":8080") {
 		s.listenAddress(n.Address)
 	}
+	s.shown("address")
 	s.protocols(n)
 	if s.flag("proxy_protocol", &n.ProxyProtocol) && n.ProxyProtocol && len(l.cfg.Gateway.TrustedProxies) == 0 {
 		l.diags.errorf(s.rangeOf("proxy_protocol"), "No trusted proxies", "A PROXY header is taken from gateway.trusted_proxies only, and there are none. Write for example: gateway { trusted_proxies = [\"10.0.0.0/8\"] }")

@@ -16,7 +16,9 @@ import (
 // Condition is one condition of a match block.
 type Condition struct {
 	// Key is what it says, in a form in which equal conditions are equal.
-	Key       string
+	Key string
+	// Text is Key as it may be shown: without sensitive values.
+	Text      string
 	Match     func(*exchange.Exchange) bool
 	NeedsBody bool
 	Range     hcl.Range
@@ -61,8 +63,9 @@ func remoteCondition(nets []netip.Prefix, rng hcl.Range) Condition {
 		texts[i] = n.String()
 	}
 	slices.Sort(texts)
+	key := "remote_ip " + strings.Join(texts, ",")
 	return Condition{
-		Key: "remote_ip " + strings.Join(texts, ","), Range: rng,
+		Key: key, Text: key, Range: rng,
 		Match: func(x *exchange.Exchange) bool {
 			for _, n := range nets {
 				if n.Contains(x.RemoteIP) {
@@ -87,6 +90,12 @@ func (l *loader) decodeCondition(b block, kind string, buffer int64) (Condition,
 		name = strings.ToLower(name)
 	}
 	c := Condition{Key: fmt.Sprintf("%s %q %s", kind, name, t.key), Range: b.DefRange, NeedsBody: kind == "json"}
+	c.Text = c.Key
+	for _, a := range s.attrs {
+		if a.sensitive {
+			c.Text = fmt.Sprintf("%s %q %s (sensitive)", kind, name, a.name)
+		}
+	}
 	text := func(get func(*exchange.Exchange) (string, bool)) func(*exchange.Exchange) bool {
 		return func(x *exchange.Exchange) bool {
 			if v, ok := get(x); ok {

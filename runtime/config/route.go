@@ -52,6 +52,7 @@ func (l *loader) decodeRoute(b block) {
 	s.hosts(r)
 	opt := s.routePath(r)
 	s.methods(r)
+	s.shown("hosts", "path", "path_prefix", "path_regex", "methods")
 	s.number("priority", &r.Priority, -1<<31, 1<<31-1)
 	s.duration("timeout", &r.Timeout)
 	s.size("buffer", &r.Buffer)

@@ -32,6 +32,8 @@ type attribute struct {
 	raw  hcl.Expression
 	name string
 	rng  hcl.Range
+	// sensitive is set when the value was evaluated and is so.
+	sensitive bool
 }
 
 // read reads b against schema. Unknown and missing names are reported, and
@@ -85,7 +87,8 @@ func (s *section) value(name string, ty cty.Type, example string) (v cty.Value, 
 	if !ok {
 		return cty.NilVal, false
 	}
-	v, _ = v.UnmarkDeep()
+	v, marks := v.UnmarkDeep()
+	a.sensitive = len(marks) > 0
 	if v.IsNull() {
 		return cty.NilVal, false
 	}
@@ -254,6 +257,15 @@ func (s *section) require(name, example string) bool {
 	}
 	s.l.diags.errorf(s.rng, "Missing required argument", "%s needs %s. Write for example: %s = %s", s.name, name, name, example)
 	return false
+}
+
+// shown refuses sensitive values in attributes that logs, metrics and tools show.
+func (s *section) shown(names ...string) {
+	for _, n := range names {
+		if a := s.attrs[n]; a != nil && a.sensitive {
+			s.l.diags.errorf(a.expr.Range(), "Sensitive value", "%s can't be sensitive: it is shown in lists and logs.", s.what(a))
+		}
+	}
 }
 
 // blocks returns the nested blocks of one type.

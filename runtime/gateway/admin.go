@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"net"
 
 	"github.com/headgate/headgate/runtime/admin"
@@ -57,55 +56,12 @@ func (g *Gateway) Status() admin.Status { return *g.status.Load() }
 // What the admin API shows holds names, addresses and numbers: neither filter
 // configurations nor values of variables, which may be secrets.
 
-type routeInfo struct {
-	Name      string   `json:"name"`
-	Listeners []string `json:"listeners,omitempty"`
-	Hosts     []string `json:"hosts,omitempty"`
-	Path      string   `json:"path,omitempty"`
-	Methods   []string `json:"methods,omitempty"`
-	Filters   []string `json:"filters,omitempty"`
-	Action    string   `json:"action"`
-	At        string   `json:"at"`
-}
-
 // Routes implements admin.Source: the routes in order of precedence.
 func (g *Gateway) Routes() any {
-	gen := g.inForce()
-	list := []routeInfo{}
-	if gen == nil {
-		return list
+	if gen := g.inForce(); gen != nil {
+		return gen.Config.RouteTable()
 	}
-	for _, i := range gen.Table.Router.Order() {
-		r, built := gen.Config.Routes[i], gen.Table.Routes[i]
-		info := routeInfo{Name: r.Name, Hosts: r.Hosts, Methods: r.Methods, At: fmt.Sprintf("%s:%d", r.Range.Filename, r.Range.Start.Line)}
-		for _, l := range r.Listeners {
-			info.Listeners = append(info.Listeners, l.ID)
-		}
-		switch {
-		case r.Path != "":
-			info.Path = r.Path
-		case r.PathPrefix != "":
-			info.Path = r.PathPrefix + "*"
-		case r.PathRegex != "":
-			info.Path = "~" + r.PathRegex
-		}
-		for _, s := range built.Chain.Steps() {
-			info.Filters = append(info.Filters, s.Name)
-		}
-		switch {
-		case built.Redirect != nil:
-			info.Action = "redirect"
-		case built.Respond != nil:
-			info.Action = "respond"
-		default:
-			info.Action = "forward"
-			for _, t := range built.Split {
-				info.Action += " " + t.Cluster.Name()
-			}
-		}
-		list = append(list, info)
-	}
-	return list
+	return []config.RouteInfo{}
 }
 
 // Upstreams implements admin.Source.

@@ -49,6 +49,7 @@ type flow struct {
 	try             try             // the upstream side
 	started, passed uint64          // steps whose Request ran; and returned Continue
 	times           []time.Duration // by step, then the upstream's; nil unless asked for
+	trace           *Trace          // nil unless the exchange is only explained
 	sent            int64           // body bytes to the client
 	status          int             // sent to the client
 }
@@ -130,6 +131,9 @@ func (f *flow) leave() {
 }
 
 func (f *flow) record() {
+	if f.trace != nil {
+		return
+	}
 	d := time.Since(f.x.Start)
 	m := f.e.nowhere
 	if f.route != nil {
@@ -181,6 +185,10 @@ func (f *flow) run() error {
 			return exprFailed(err)
 		}
 	}
+	if f.trace != nil {
+		f.trace.Forwarded = true
+		return nil
+	}
 	return f.forward()
 }
 
@@ -204,6 +212,10 @@ func (f *flow) match() error {
 		r := f.t.Routes[res.Route]
 		if r.Chain.acquire(x.Conn.Shard) {
 			f.route, f.chain = r, r.Chain
+			if f.trace != nil {
+				f.trace.enter(r.Chain)
+				return nil
+			}
 			r.Metrics.Start()
 			return nil
 		}

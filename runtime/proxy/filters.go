@@ -17,12 +17,14 @@ func (f *flow) requestSide() (replied bool, err error) {
 		if s.When != nil {
 			v, err := s.When(x)
 			if err != nil {
+				f.trace.broke(i, err)
 				if s.AllowOnError {
 					continue
 				}
 				return false, filterFailed(s.Name, err)
 			}
 			if v.Kind != exchange.KindBool || !v.Bool {
+				f.trace.skipped(i)
 				continue
 			}
 		}
@@ -33,8 +35,9 @@ func (f *flow) requestSide() (replied bool, err error) {
 		}
 		f.started |= 1 << i
 		start := time.Now()
-		v := s.request(x)
+		v, would := s.request(x)
 		x.Now = time.Now()
+		f.trace.ran(i, would, x, x.Now.Sub(start))
 		f.observe(i, s, v, x.Now.Sub(start))
 		switch v {
 		case exchange.Continue:

@@ -5,19 +5,21 @@ import "github.com/headgate/headgate/runtime/exchange"
 // A step in shadow mode runs its filter on a copy of the exchange. Its verdicts
 // are measured as any other's; the exchange goes on untouched.
 
-func (s *Step) request(x *exchange.Exchange) exchange.Verdict {
+// request returns the verdict and, in shadow mode, what it would have been.
+func (s *Step) request(x *exchange.Exchange) (v, would exchange.Verdict) {
 	if !s.Shadow {
-		return s.Filter.Request(x)
+		v = s.Filter.Request(x)
+		return v, v
 	}
 	y := x.Shadow()
 	x.SetState(y)
-	v := s.Filter.Request(y)
-	s.Metrics.Shadow(v)
-	if v != exchange.Continue {
+	would = s.Filter.Request(y)
+	s.Metrics.Shadow(would)
+	if would != exchange.Continue {
 		s.Filter.Done(y)
 		x.SetState(nil)
 	}
-	return exchange.Continue
+	return exchange.Continue, would
 }
 
 func (s *Step) response(x *exchange.Exchange) exchange.Verdict {

@@ -241,7 +241,7 @@ func checkTable(t *testing.T, r *rand.Rand, size, requests int) {
 		routes = kept
 		table = build(t, routes)
 	}
-	for range requests {
+	for i := range requests {
 		var path strings.Builder
 		for range r.IntN(5) {
 			path.WriteString("/" + one(r, append(someSegment, "zz")))
@@ -253,12 +253,27 @@ func checkTable(t *testing.T, r *rand.Rand, size, requests int) {
 		x.Conn.Listener.Name = one(r, []string{"public", "internal"})
 		x.ID = one(r, []string{"", "1", "12"})
 		want := reference(routes, x)
+		if i%10 == 0 {
+			checkFindings(t, routes, table, x)
+		}
 		if got := outcome(routes, table.Lookup(x), x); got != want {
 			var text strings.Builder
 			for _, r := range routes {
 				fmt.Fprintf(&text, "%s %v %v %v %v %d conditions %d\n", r.Name, r.Hosts, r.Path, r.Methods, r.Listeners, len(r.Conditions), r.Priority)
 			}
 			t.Fatalf("%s %q %q on %s, id %q: %s, want %s\n%s", x.Request.Method, x.Host, x.Request.Path, x.Conn.Listener.Name, x.ID, got, want, text.String())
+		}
+	}
+}
+
+// checkFindings compares Explain with Lookup: the route that won fits, and if
+// none did, none does.
+func checkFindings(t *testing.T, routes []router.Route, table *router.Table, x *exchange.Exchange) {
+	t.Helper()
+	won := table.Lookup(x).Route
+	for _, f := range router.Explain(routes, x) {
+		if f.Fits() && won < 0 || f.Route == won && !f.Fits() {
+			t.Fatalf("%s %q %q: route %d won, and %+v", x.Request.Method, x.Host, x.Request.Path, won, f)
 		}
 	}
 }
