@@ -92,8 +92,8 @@ func newShown(chain tls.Certificate) (*shown, error) {
 	if !ok {
 		return nil, errors.New("there is no private key")
 	}
-	if public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(leaf.PublicKey) {
-		return nil, errors.New("the private key is that of another certificate")
+	if !belongs(key, leaf) {
+		return nil, errOtherKey
 	}
 	chain.Leaf = leaf
 	s := &shown{chain: chain}

@@ -4,4 +4,8 @@ import "crypto/tls"
 
 // Fixed makes a server of one configuration, whose certificate is right for
 // every host.
-func Fixed(c *tls.Config) *Server { return &Server{config: c} }
+func Fixed(c *tls.Config) *Server {
+	s := &Server{release: func() {}}
+	s.config.Store(c)
+	return s
+}
