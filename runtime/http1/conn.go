@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -78,8 +79,11 @@ func (c *serverConn) serve() bool {
 		return c.finish()
 	}
 	if err != nil {
-		if status > 0 {
+		switch {
+		case status > 0:
 			c.refuse(status, err)
+		case c.s.draining.Load() && isTimeout(err):
+			c.part()
 		}
 		return false
 	}
@@ -156,7 +160,10 @@ func (c *serverConn) first() error {
 		// After the deadline was set: Drain sets its own only after it set this.
 		if c.s.draining.Load() {
 			c.readBy = time.Unix(0, c.s.drainBy.Load())
-			if c.nc.SetReadDeadline(c.readBy) != nil || !time.Now().Before(c.readBy) {
+			if !time.Now().Before(c.readBy) && !c.late() {
+				return os.ErrDeadlineExceeded
+			}
+			if c.nc.SetReadDeadline(c.readBy) != nil {
 				return io.EOF
 			}
 		}
@@ -167,7 +174,7 @@ func (c *serverConn) first() error {
 		if !isTimeout(err) {
 			return err
 		}
-		if !c.glancing && !time.Now().Before(c.readBy) {
+		if !c.glancing && !time.Now().Before(c.readBy) && !(c.s.draining.Load() && c.late()) {
 			return err
 		}
 		c.readBy = time.Time{}
