@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -22,6 +23,9 @@ type load struct {
 	ctx  context.Context
 	stop context.CancelFunc
 	wg   sync.WaitGroup
+
+	// leaves says that clients stay away once they are told to leave.
+	leaves bool
 
 	served atomic.Int64
 	dialed atomic.Int64
@@ -117,6 +121,8 @@ func (l *load) keepAlive(kind string, dial dialer, request string, perConn int, 
 			c.Close()
 			if err != nil {
 				l.fail(kind, err)
+			}
+			if err != nil || l.leaves {
 				return
 			}
 		}
@@ -169,12 +175,14 @@ func (l *load) multiplexed(kind, url string, streams int) {
 	for range streams {
 		l.wg.Go(func() {
 			for l.ctx.Err() == nil {
-				if err := l.once(client, url); err != nil {
-					if l.ctx.Err() == nil {
-						l.fail(kind, err)
-					}
-					return
+				err := l.once(client, url)
+				if err == nil {
+					continue
 				}
+				if l.ctx.Err() == nil && !(l.leaves && errors.Is(err, syscall.ECONNREFUSED)) {
+					l.fail(kind, err)
+				}
+				return
 			}
 		})
 	}
