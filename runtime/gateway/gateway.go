@@ -102,6 +102,7 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 	g.upstreams = upstream.NewRegistry(g.metrics)
 	g.engine = proxy.NewEngine(emptyTable(), g.metrics, g.log)
 	g.listeners = listen.New(g.engine, g.opts.Sockets, g.log)
+	telemetry.RegisterShed(g.registry, g.engine.Shed)
 	telemetry.RegisterListeners(g.registry, func() []telemetry.Listener {
 		var list []telemetry.Listener
 		for _, s := range g.listeners.Stats() {

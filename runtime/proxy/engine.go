@@ -21,6 +21,7 @@ type Engine struct {
 	nowhere *telemetry.Route // for requests that no route takes
 	log     *slog.Logger
 	active  atomic.Int64 // kept only while a table bounds it
+	shed    atomic.Int64 // turned away for that bound
 	flows   sync.Pool    // *flow
 }
 
@@ -34,6 +35,9 @@ func NewEngine(t *Table, m *telemetry.Metrics, log *slog.Logger) *Engine {
 // Swap makes t the table of every exchange that starts from now on. Exchanges
 // under way go on with the route they have.
 func (e *Engine) Swap(t *Table) { e.table.Store(t) }
+
+// Shed returns how many requests were turned away for limits.max_requests.
+func (e *Engine) Shed() int64 { return e.shed.Load() }
 
 // Table returns the current table.
 func (e *Engine) Table() *Table { return e.table.Load() }
@@ -73,6 +77,7 @@ func (e *Engine) Serve(x *exchange.Exchange) {
 	if limit := f.t.MaxRequests; limit > 0 {
 		if e.active.Add(1) > int64(limit) {
 			e.active.Add(-1)
+			e.shed.Add(1)
 			f.send(overloaded(nil))
 			return
 		}

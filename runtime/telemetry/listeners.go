@@ -30,6 +30,13 @@ func RegisterListeners(reg prometheus.Registerer, read func() []Listener) {
 	})
 }
 
+// RegisterShed registers the count of requests beyond the limit with reg.
+func RegisterShed(reg prometheus.Registerer, read func() int64) {
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "headgate_requests_shed_total", Help: "Requests that were turned away because limits.max_requests were in flight.",
+	}, func() float64 { return float64(read()) }))
+}
+
 // Describe implements prometheus.Collector.
 func (l *listeners) Describe(c chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{l.open, l.accepted, l.refused} {
