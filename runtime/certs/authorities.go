@@ -42,6 +42,15 @@ func (a *Authorities) replace(text []byte) error {
 	return nil
 }
 
+// CheckAuthorities reports what is wrong with a file of PEM certificates.
+func CheckAuthorities(file string) error {
+	text, err := readFile(file)
+	if err == nil {
+		_, err = parseAuthorities(text)
+	}
+	return err
+}
+
 // parseAuthorities reads one or more certificates. One that is none is an error:
 // AppendCertsFromPEM leaves it out, and its clients.
 func parseAuthorities(text []byte) (*pool, error) {

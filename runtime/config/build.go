@@ -15,6 +15,7 @@ import (
 	"github.com/headgate/headgate/host"
 	"github.com/headgate/headgate/host/builtin"
 	"github.com/headgate/headgate/policies"
+	"github.com/headgate/headgate/runtime/certs"
 	"github.com/headgate/headgate/runtime/exchange"
 	"github.com/headgate/headgate/runtime/http1"
 	"github.com/headgate/headgate/runtime/listen"
@@ -25,10 +26,11 @@ import (
 
 // Deps are what outlives a generation.
 type Deps struct {
-	Upstreams *upstream.Registry
-	Host      *host.Host
-	Metrics   *telemetry.Metrics
-	Log       *slog.Logger
+	Upstreams    *upstream.Registry
+	Certificates *certs.Store
+	Host         *host.Host
+	Metrics      *telemetry.Metrics
+	Log          *slog.Logger
 	// Stdout and Stderr take access and decision logs; nil is the process's.
 	Stdout, Stderr io.Writer
 	// Check builds only to see whether it can be done: log files are not opened,
@@ -77,6 +79,8 @@ type builder struct {
 	builtins map[string]*host.Plugin
 	policies map[string]*policies.Policy
 	clusters map[string]*upstream.Cluster
+	certs    map[string]*certs.Certificate
+	servers  map[string]*certs.Server // by listener
 }
 
 // Build compiles plugins and policies and makes everything that serves c. It
@@ -95,6 +99,8 @@ func Build(ctx context.Context, c *Config, d Deps) (*Generation, *Diagnostics) {
 		builtins: map[string]*host.Plugin{},
 		policies: map[string]*policies.Policy{},
 		clusters: map[string]*upstream.Cluster{},
+		certs:    map[string]*certs.Certificate{},
+		servers:  map[string]*certs.Server{},
 	}
 	for _, p := range c.Plugins {
 		b.plugin(p)
@@ -105,6 +111,7 @@ func Build(ctx context.Context, c *Config, d Deps) (*Generation, *Diagnostics) {
 	for _, u := range c.Upstreams {
 		b.cluster(u)
 	}
+	b.certificates()
 	b.table()
 	if b.diags.HasErrors() {
 		b.gen.Close()
@@ -214,6 +221,7 @@ func (b *builder) listeners() {
 		b.gen.Listeners = append(b.gen.Listeners, listen.Spec{
 			Name: l.Name, Address: l.Address, HTTP1: l.HTTP1, H2C: l.H2C,
 			ProxyProtocol: l.ProxyProtocol, TrustedProxies: g.TrustedProxies, Stream: b.stream(l.TCP),
+			TLS: b.servers[l.Name], ForwardClientCert: l.TLS != nil && l.TLS.ClientAuth.Forward,
 			Limits:   http1.Limits{MaxHeaderBytes: int(g.Limits.MaxHeaderBytes), MaxHeaders: g.Limits.MaxHeaders},
 			Timeouts: http1.Timeouts{Header: l.Timeouts.Header, Idle: l.Timeouts.Idle, StreamIdle: l.Timeouts.StreamIdle},
 		})

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"math"
@@ -235,29 +233,22 @@ func (c *compiler) tls(name string, t hcl.Traversal, rng hcl.Range) (node, bool)
 
 // clientCert is a field of the client's certificate, null without one.
 func clientCert(x *exchange.Exchange, field string) exchange.Value {
-	if x.Conn == nil || x.Conn.TLS == nil || len(x.Conn.TLS.PeerCertificates) == 0 {
+	if x.Conn == nil {
 		return exchange.Value{}
 	}
-	cert := x.Conn.TLS.PeerCertificates[0]
+	c := x.Conn.ClientCert()
+	if c == nil {
+		return exchange.Value{}
+	}
 	switch field {
 	case "subject":
-		return exchange.Text(cert.Subject.String())
+		return exchange.Text(c.Subject)
 	case "fingerprint":
-		sum := sha256.Sum256(cert.Raw)
-		return exchange.Text(hex.EncodeToString(sum[:]))
+		return exchange.Text(c.Fingerprint)
 	}
-	list := []any{}
-	for _, n := range cert.DNSNames {
-		list = append(list, n)
-	}
-	for _, n := range cert.EmailAddresses {
-		list = append(list, n)
-	}
-	for _, n := range cert.IPAddresses {
-		list = append(list, n.String())
-	}
-	for _, n := range cert.URIs {
-		list = append(list, n.String())
+	list := make([]any, len(c.Names))
+	for i, n := range c.Names {
+		list[i] = n
 	}
 	return exchange.Value{Kind: exchange.KindJSON, JSON: list}
 }

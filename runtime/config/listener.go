@@ -17,7 +17,8 @@ type Listener struct {
 	HTTP1, H2C    bool
 	ProxyProtocol bool
 	Timeouts      ListenerTimeouts
-	TCP           *TCP // nil: the listener speaks HTTP
+	TLS           *ListenerTLS // nil: in the clear
+	TCP           *TCP         // nil: the listener speaks HTTP
 
 	Range, AddressRange hcl.Range
 }
@@ -41,7 +42,9 @@ func (l *loader) decodeListener(b block) {
 		l.diags.errorf(s.rangeOf("proxy_protocol"), "No trusted proxies", "A PROXY header is taken from gateway.trusted_proxies only, and there are none. Write for example: gateway { trusted_proxies = [\"10.0.0.0/8\"] }")
 	}
 	s.only("grpc_web", cty.False)
-	s.unavailable("tls")
+	if t, ok := s.one("tls"); ok {
+		n.TLS = l.decodeListenerTLS(t)
+	}
 	if t, ok := s.one("tcp"); ok {
 		n.TCP = l.decodeTCP(t, s)
 	}

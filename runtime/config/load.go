@@ -14,15 +14,17 @@ import (
 // defaults filled in, and compiled where it has request-time expressions. It is
 // immutable.
 type Config struct {
-	Gateway   Gateway
-	Listeners []*Listener
-	Upstreams []*Upstream
-	Plugins   []*Plugin
-	Policies  []*Policy
-	Chains    []*Chain
-	Routes    []*Route
+	Gateway      Gateway
+	Listeners    []*Listener
+	Certificates []*Certificate
+	Upstreams    []*Upstream
+	Plugins      []*Plugin
+	Policies     []*Policy
+	Chains       []*Chain
+	Routes       []*Route
 
-	watch []string
+	chains map[string]*Chain
+	watch  []string
 	table *router.Table // of Routes, in their order
 	// diags has the sources, and no diagnostics: what Build reports points into
 	// them.
@@ -92,6 +94,7 @@ func (l *loader) load(files []*file) (*Config, *Diagnostics) {
 		l.decodeInstance(b)
 	}
 	l.checkListeners()
+	l.checkTLS()
 	l.checkChains()
 	l.checkRoutes()
 

@@ -277,7 +277,7 @@ func (l *loader) decodeInstance(b block) {
 	case "listener":
 		l.decodeListener(b)
 	case "certificate":
-		l.refuse(b.DefRange, "A certificate block")
+		l.decodeCertificate(b)
 	case "upstream":
 		l.decodeUpstream(b)
 	case "plugin":

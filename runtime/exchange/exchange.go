@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -24,6 +25,9 @@ type Conn struct {
 	Covers func(host string) bool
 	// Shard spreads counters that every request touches.
 	Shard uint32
+
+	clientOnce sync.Once
+	client     *ClientCert
 }
 
 // NewConn describes a connection between peer and local.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/headgate/headgate/host"
 	"github.com/headgate/headgate/runtime/admin"
+	"github.com/headgate/headgate/runtime/certs"
 	"github.com/headgate/headgate/runtime/config"
 	"github.com/headgate/headgate/runtime/listen"
 	"github.com/headgate/headgate/runtime/proxy"
@@ -44,6 +45,7 @@ type Gateway struct {
 	registry  *prometheus.Registry
 	metrics   *telemetry.Metrics
 	upstreams *upstream.Registry
+	certs     *certs.Store
 	host      *host.Host
 	engine    *proxy.Engine
 	listeners *listen.Set
@@ -100,6 +102,8 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 		return nil, err
 	}
 	g.upstreams = upstream.NewRegistry(g.metrics)
+	g.certs = certs.NewStore(g.log)
+	g.watchCertificates()
 	g.engine = proxy.NewEngine(emptyTable(), g.metrics, g.log)
 	g.listeners = listen.New(g.engine, g.opts.Sockets, g.log)
 	telemetry.RegisterShed(g.registry, g.engine.Shed)
@@ -115,6 +119,7 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 
 func (g *Gateway) dispose(ctx context.Context) error {
 	g.upstreams.Close()
+	g.certs.Close()
 	return g.host.Close(context.WithoutCancel(ctx))
 }
 

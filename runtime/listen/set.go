@@ -34,6 +34,8 @@ type Spec struct {
 	Timeouts       http1.Timeouts
 	// TLS is nil for a listener in the clear.
 	TLS *certs.Server
+	// ForwardClientCert tells backends of the client's certificate.
+	ForwardClientCert bool
 	// Stream takes the connections of a TCP listener; nil: the listener speaks
 	// HTTP.
 	Stream Stream

@@ -52,7 +52,7 @@ type counts struct {
 func (k *socket) configure(spec Spec) {
 	spec = spec.withDefaults()
 	k.spec.Store(&spec)
-	info := exchange.ListenerInfo{Name: spec.Name, StreamIdle: spec.Timeouts.StreamIdle}
+	info := exchange.ListenerInfo{Name: spec.Name, StreamIdle: spec.Timeouts.StreamIdle, ForwardClientCert: spec.ForwardClientCert}
 	if old := k.info.Load(); old == nil || *old != info {
 		k.info.Store(&info)
 	}

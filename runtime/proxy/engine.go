@@ -160,6 +160,7 @@ func (f *flow) record() {
 func (f *flow) run() error {
 	x := f.x
 	identify(x, &f.t.Settings)
+	forwardClientCert(x)
 	if err := f.match(); err != nil {
 		return err
 	}
@@ -203,6 +204,9 @@ func (f *flow) match() error {
 	var err error
 	if x.Host, err = router.NormalizeHost(x.Request.Authority, &x.Arena); err != nil {
 		return badRequest(err)
+	}
+	if c := x.Conn.Covers; c != nil && !c(x.Host) {
+		return misdirected()
 	}
 	if x.Request.Path != "*" { // OPTIONS *
 		if x.Request.Path, err = router.NormalizePath(nil, x.Request.Path); err != nil {

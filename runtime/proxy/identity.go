@@ -91,6 +91,20 @@ func identify(x *exchange.Exchange, s *Settings) {
 	h.Set(s.RequestID, x.ID)
 }
 
+// forwardClientCert tells the backend who the client proved to be. A listener
+// that does so is the end of what anyone before it said, trusted proxies
+// included: the field then holds what we know and nothing else.
+func forwardClientCert(x *exchange.Exchange) {
+	if !x.Conn.Listener.ForwardClientCert {
+		return
+	}
+	h := &x.Request.Head
+	h.Del(exchange.NameXForwardedClientCert.String())
+	if c := x.Conn.ClientCert(); c != nil {
+		h.Add("X-Forwarded-Client-Cert", c.Forwarded)
+	}
+}
+
 func contains(nets []netip.Prefix, a netip.Addr) bool {
 	for _, n := range nets {
 		if n.Contains(a) {

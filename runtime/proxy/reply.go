@@ -44,6 +44,10 @@ func noRoute(allow []string) error {
 	return &failure{status: 404, detail: "no route matches this request"}
 }
 
+func misdirected() error {
+	return &failure{status: 421, detail: "this connection is for another host; connect anew for this one"}
+}
+
 func tooLarge() error {
 	return &failure{status: 413, detail: "the request body is larger than this route takes"}
 }

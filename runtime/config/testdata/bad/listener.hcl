@@ -5,7 +5,7 @@ listener "a" {
   protocols      = ["http/1.1", "h3", "http/2"] # ERROR: The protocol h3 is not available | not "http/2"
   proxy_protocol = true # ERROR: there are none
   grpc_web       = true # ERROR: not available
-  tls { # ERROR: not available
+  tls { # ERROR: needs certificates
   }
 }
 listener "b" {
@@ -53,7 +53,7 @@ listener "g" {
   tcp {
     upstream = upstream.db
   }
-  tls { # ERROR: not available | tls block or a tcp block
+  tls { # ERROR: needs certificates | tls block or a tcp block
   }
 }
 upstream "db" {

@@ -16,7 +16,7 @@ listener "a" { # ERROR: The listener "a" is declared already
 }
 upstream "u u" { # ERROR: can't be a name
 }
-certificate "c" { # ERROR: not available in this version of Headgate
+certificate "c" { # ERROR: needs cert_file | needs key_file
 }
 variable "v" { # ERROR: has no default
 }
