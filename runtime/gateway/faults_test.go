@@ -1,0 +1,308 @@
+package gateway_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// checkResources is checkLeaks for descriptors too.
+func checkResources(t testing.TB) {
+	t.Helper()
+	// What the runtime opens once for all.
+	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
+		l.Close()
+	}
+	before := descriptors(t)
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		// Pipes for splicing are given back by the collector.
+		for range 100 {
+			if runtime.GC(); descriptors(t) <= before {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		t.Errorf("%d descriptors were open before, %d are after", before, descriptors(t))
+	})
+	checkLeaks(t)
+}
+
+// descriptors counts the open ones, -1 where the system does not tell.
+func descriptors(t testing.TB) int {
+	t.Helper()
+	d, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return -1
+	}
+	return len(d)
+}
+
+// settled waits until nothing is in flight, at the gateway or at an endpoint.
+func (r *rig) settled() {
+	r.t.Helper()
+	for range 300 {
+		busy := ""
+		for line := range strings.SplitSeq(r.admin("/metrics"), "\n") {
+			active := strings.HasPrefix(line, "headgate_requests_active") || strings.HasPrefix(line, "headgate_upstream_requests_active") || strings.HasPrefix(line, "headgate_connections_active{")
+			if active && !strings.HasSuffix(line, " 0") {
+				busy += line + "\n"
+			}
+			if strings.HasPrefix(line, "headgate_panics_total") && !strings.HasSuffix(line, " 0") {
+				r.t.Fatal(line)
+			}
+		}
+		if busy == "" {
+			return
+		}
+		if !r.t.Failed() {
+			time.Sleep(20 * time.Millisecond)
+			continue
+		}
+		r.t.Fatalf("still in flight:\n%s", busy)
+	}
+	r.t.Errorf("still in flight:\n%s", grep(r.admin("/metrics"), "_active"))
+}
+
+// end is how a peer leaves.
+type end string
+
+const (
+	fin   end = "FIN"
+	rst   end = "RST"
+	stays end = "stays"
+)
+
+func (e end) apply(c net.Conn) {
+	switch e {
+	case rst:
+		_ = c.(*net.TCPConn).SetLinger(0)
+		c.Close()
+	case fin:
+		c.Close()
+	}
+}
+
+// turn is what a scripted backend makes of one request.
+type turn struct {
+	c      *net.TCPConn
+	req    *http.Request
+	body   string
+	number int // of the request on its connection, from 1
+}
+
+// scripted is a backend that reads whole requests and answers with what f says,
+// until f tells that the connection ends.
+func scripted(t testing.TB, f func(turn) (goOn bool)) string {
+	t.Helper()
+	return listen(t, func(c net.Conn) {
+		in := bufio.NewReader(c)
+		for n := 1; ; n++ {
+			req, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			b, err := io.ReadAll(req.Body)
+			if err != nil {
+				return
+			}
+			if !f(turn{c.(*net.TCPConn), req, string(b), n}) {
+				return
+			}
+		}
+	})
+}
+
+// answered is what a client got: the final response, and whether it was whole.
+type answered struct {
+	status  int
+	interim []int
+	header  http.Header
+	trailer http.Header
+	body    string
+	err     error // of the body
+}
+
+// receive reads one response. It fails the test if there is no head.
+func receive(t testing.TB, in *bufio.Reader, method string) answered {
+	t.Helper()
+	a, err := tryReceive(in, method)
+	if err != nil {
+		t.Fatalf("no response: %v", err)
+	}
+	return a
+}
+
+func tryReceive(in *bufio.Reader, method string) (a answered, err error) {
+	for {
+		res, err := http.ReadResponse(in, &http.Request{Method: method})
+		if err != nil {
+			return a, err
+		}
+		if res.StatusCode < 200 && res.StatusCode != 101 {
+			a.interim = append(a.interim, res.StatusCode)
+			continue
+		}
+		a.status, a.header = res.StatusCode, res.Header
+		if res.StatusCode == 101 {
+			return a, nil
+		}
+		b, err := io.ReadAll(res.Body)
+		a.body, a.err, a.trailer = string(b), err, res.Trailer
+		return a, nil
+	}
+}
+
+// The answers that backends break off. Each has the body "hello world".
+var answers = []struct{ name, text string }{
+	{"length", "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world"},
+	{"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nX-T: v\r\n\r\n"},
+	{"close", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello world"},
+	{"1.0", "HTTP/1.0 200 OK\r\n\r\nhello world"},
+	{"interim", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world"},
+}
+
+// cutCase is an answer that ends at a byte position.
+type cutCase struct {
+	answer, text, method string
+	at                   int
+	how                  end
+	reused               bool
+}
+
+func (c cutCase) String() string {
+	return fmt.Sprintf("%s %s at %d of %d, %s, reused %v", c.method, c.answer, c.at, len(c.text), c.how, c.reused)
+}
+
+func cutCases() (all []cutCase) {
+	for _, a := range answers {
+		for at := range len(a.text) + 1 {
+			for _, how := range []end{fin, rst} {
+				for _, reused := range []bool{false, true} {
+					for _, method := range []string{"GET", "POST"} {
+						all = append(all, cutCase{a.name, a.text, method, at, how, reused})
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+// check judges what the client got. tries is how often the backend saw the
+// request.
+func (c cutCase) check(t *testing.T, got answered, tries int) {
+	t.Helper()
+	head := strings.LastIndex(c.text[:strings.Index(c.text, "hello")], "\r\n\r\n") + 4
+	if c.answer == "chunked" {
+		head = strings.Index(c.text, "\r\n\r\n") + 4
+	}
+	byClose := c.answer == "close" || c.answer == "1.0"
+	want := 1
+	if c.at == 0 && c.reused && c.method == "GET" {
+		want = 2 // and the second is answered
+		head = -1
+	}
+	if tries != want {
+		t.Errorf("%s: the backend saw %d requests, want %d", c, tries, want)
+	}
+	whole := got.status == 200 && got.err == nil
+	switch {
+	case head < 0 || c.at == len(c.text) && !(byClose && c.how == rst):
+		if !whole || got.body != "hello world" || c.answer == "chunked" && c.at > 0 && got.trailer.Get("X-T") != "v" {
+			t.Errorf("%s: a whole answer became %+v", c, got)
+		}
+	case c.at < head:
+		if got.status != 502 || got.err != nil {
+			t.Errorf("%s: half a head became %+v", c, got)
+		}
+	case byClose && c.how == fin: // nobody can tell
+		if !whole || got.body != c.text[head:c.at] {
+			t.Errorf("%s: became %+v", c, got)
+		}
+	case whole:
+		t.Errorf("%s: half a body became a whole one: %+v", c, got)
+	case got.status == 502:
+		if got.err != nil {
+			t.Errorf("%s: the error answer was cut", c)
+		}
+	case got.status != 200 || !strings.HasPrefix("hello world", got.body):
+		t.Errorf("%s: became %+v", c, got)
+	}
+}
+
+func TestBackendEndsAnywhere(t *testing.T) {
+	checkResources(t)
+	cases := cutCases()
+	var mu sync.Mutex
+	tries := make([]int, len(cases))
+	wrong := 0
+	const ok = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world"
+	addr := scripted(t, func(turn turn) bool {
+		if turn.req.URL.Path == "/ok" {
+			_, _ = io.WriteString(turn.c, ok)
+			return true
+		}
+		var i int
+		_, _ = fmt.Sscanf(turn.req.URL.Path, "/%d", &i)
+		c := cases[i]
+		mu.Lock()
+		tries[i]++
+		again := tries[i] > 1
+		if !again && c.reused != (turn.number > 1) {
+			wrong++
+		}
+		mu.Unlock()
+		if again {
+			_, _ = io.WriteString(turn.c, strings.Replace(ok, "Content", "Connection: close\r\nContent", 1))
+			return false
+		}
+		_, _ = io.WriteString(turn.c, c.text[:c.at])
+		c.how.apply(turn.c)
+		return false
+	})
+	r := start(t, to(addr, ""))
+	for i, cut := range cases {
+		c, in := r.dial()
+		if cut.reused {
+			fmt.Fprintf(c, "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n")
+			if a := receive(t, in, "GET"); a.status != 200 {
+				t.Fatalf("before %s: %+v", cut, a)
+			}
+		}
+		fmt.Fprintf(c, "%s /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", cut.method, i)
+		a := receive(t, in, cut.method)
+		mu.Lock()
+		n := tries[i]
+		mu.Unlock()
+		cut.check(t, a, n)
+		if a.err == nil { // the client's connection lives on
+			fmt.Fprintf(c, "%s /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "GET", i)
+			if a := receive(t, in, "GET"); a.status != 200 {
+				t.Errorf("after %s: %+v", cut, a)
+			}
+		} else if !errors.Is(a.err, io.ErrUnexpectedEOF) {
+			// A reset; the next read must not find another response.
+			if _, err := in.ReadByte(); err == nil {
+				t.Errorf("after %s: the connection goes on", cut)
+			}
+		}
+		c.Close()
+		if t.Failed() {
+			break
+		}
+	}
+	if wrong > 0 {
+		t.Errorf("%d cases met another kind of connection than they should", wrong)
+	}
+	r.settled()
+}
