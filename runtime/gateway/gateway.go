@@ -203,8 +203,12 @@ func (g *Gateway) refused(err error) {
 	now := time.Now()
 	g.metrics.Reload(false, now)
 	s := *g.status.Load()
+	known := s.State == "refused" && starved(err) && starved(errors.New(s.LastError))
 	s.State, s.LastAttempt, s.LastError = "refused", now, err.Error()
 	g.status.Store(&s)
+	if known { // tried again and again
+		return
+	}
 	g.output.Block(slog.LevelError, "configuration refused; the running one goes on", "diagnostics", s.LastError)
 }
 

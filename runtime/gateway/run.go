@@ -160,8 +160,10 @@ func (g *Gateway) Watch(ctx context.Context) error {
 		return err
 	}
 	w.run(ctx, func() view {
-		_ = g.Reload(ctx)
-		return g.watched()
+		again := starved(g.Reload(ctx))
+		v := g.watched()
+		v.again = again
+		return v
 	})
 	return nil
 }

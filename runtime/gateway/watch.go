@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -14,10 +15,12 @@ import (
 
 // The time between a change and the reload: quiet is how long nothing must
 // happen, so that an editor's or a deployment's burst is one reload; patience
-// bounds the wait when changes never stop.
+// bounds the wait when changes never stop. againTime is between two tries to read
+// files while there are no descriptors.
 const (
-	quiet    = 100 * time.Millisecond
-	patience = 500 * time.Millisecond
+	quiet     = 100 * time.Millisecond
+	patience  = 500 * time.Millisecond
+	againTime = time.Second
 )
 
 // watcher tells when any of a set of files and directories changed.
@@ -31,9 +34,10 @@ type watcher struct {
 type view struct {
 	paths []string
 	seen  uint64
+	again bool // it was not read for want of descriptors
 }
 
-func look(paths []string) view { return view{paths, fingerprint(paths)} }
+func look(paths []string) view { return view{paths: paths, seen: fingerprint(paths)} }
 
 func newWatcher(v view) (*watcher, error) {
 	w, err := fsnotify.NewWatcher()
@@ -98,13 +102,22 @@ func (w *watcher) run(ctx context.Context, changed func() view) {
 			// now, before looking at it.
 			w.arm()
 			// An editor's temporary file, or a read: nothing of ours changed.
-			if fingerprint(w.paths) == w.seen {
+			if !w.again && fingerprint(w.paths) == w.seen {
 				continue
 			}
-			w.view = changed()
+			if w.view = changed(); w.again {
+				timer.Reset(againTime)
+				continue
+			}
 			timer.Reset(quiet) // what is named anew is watched then
 		}
 	}
+}
+
+// starved reports whether err is a want of descriptors. Diagnostics keep only the
+// text of their causes.
+func starved(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), syscall.EMFILE.Error()) || strings.Contains(err.Error(), syscall.ENFILE.Error()))
 }
 
 // fingerprint condenses names, sizes, times and identities of all files below
