@@ -92,6 +92,8 @@ func answer(x *exchange.Exchange, err error) {
 	switch f.status {
 	case 405:
 		h.Add("Allow", strings.Join(f.allow, ", "))
+	case 408: // the rest of the request is not waited for
+		x.Response.Close = true
 	case 503:
 		h.Add("Retry-After", retryAfter)
 	}
