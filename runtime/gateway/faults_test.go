@@ -64,11 +64,7 @@ func (r *rig) settled() {
 		if busy == "" {
 			return
 		}
-		if !r.t.Failed() {
-			time.Sleep(20 * time.Millisecond)
-			continue
-		}
-		r.t.Fatalf("still in flight:\n%s", busy)
+		time.Sleep(20 * time.Millisecond)
 	}
 	r.t.Errorf("still in flight:\n%s", grep(r.admin("/metrics"), "_active"))
 }
@@ -79,6 +75,7 @@ type end string
 const (
 	fin   end = "FIN"
 	rst   end = "RST"
+	half  end = "half close"
 	stays end = "stays"
 )
 
@@ -89,6 +86,8 @@ func (e end) apply(c net.Conn) {
 		c.Close()
 	case fin:
 		c.Close()
+	case half:
+		_ = c.(*net.TCPConn).CloseWrite()
 	}
 }
 
@@ -304,5 +303,88 @@ func TestBackendEndsAnywhere(t *testing.T) {
 	if wrong > 0 {
 		t.Errorf("%d cases met another kind of connection than they should", wrong)
 	}
+	r.settled()
+}
+
+// limitedTimes is preamble with short timeouts of the listener.
+func limitedTimes(timeouts string) string {
+	return strings.Replace(preamble, `  protocols`, "  timeouts {\n"+timeouts+"\n  }\n  protocols", 1)
+}
+
+// A backend that goes silent costs its client at most the timeout for the head,
+// and stream_idle in the body.
+func TestBackendStallsAnywhere(t *testing.T) {
+	checkResources(t)
+	var cases []cutCase
+	for _, a := range answers {
+		for at := range len(a.text) {
+			cases = append(cases, cutCase{a.name, a.text, "GET", at, stays, false})
+		}
+	}
+	addr := scripted(t, func(turn turn) bool {
+		var i int
+		_, _ = fmt.Sscanf(turn.req.URL.Path, "/%d", &i)
+		c := cases[i]
+		_, _ = io.WriteString(turn.c, c.text[:c.at])
+		return true
+	})
+	files := to(addr, `timeout = "300ms"`)
+	files["preamble.hcl"] = limitedTimes(`    stream_idle = "500ms"`)
+	r := start(t, files)
+	var all sync.WaitGroup
+	for i, cut := range cases {
+		c, in := r.dial()
+		all.Go(func() {
+			defer c.Close()
+			begun := time.Now()
+			fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: a\r\n\r\n", i)
+			a, err := tryReceive(in, "GET")
+			if took := time.Since(begun); took > 5*time.Second {
+				t.Errorf("%s: took %v", cut, took)
+			}
+			head := strings.LastIndex(cut.text[:strings.Index(cut.text, "hello")], "\r\n\r\n") + 4
+			if cut.answer == "chunked" {
+				head = strings.Index(cut.text, "\r\n\r\n") + 4
+			}
+			switch {
+			case cut.at < head:
+				if a.status != 504 || err != nil || a.err != nil {
+					t.Errorf("%s: got %+v %v, want 504", cut, a, err)
+				}
+			case err == nil && a.err == nil && a.status == 200:
+				t.Errorf("%s: half a body became a whole one: %+v", cut, a)
+			}
+		})
+	}
+	all.Wait()
+	r.settled()
+}
+
+// A backend that reads nothing of a large request costs its client stream_idle
+// and the timeout.
+func TestBackendReadsNothing(t *testing.T) {
+	checkResources(t)
+	done := make(chan struct{})
+	defer close(done)
+	addr := listen(t, func(c net.Conn) {
+		_ = c.(*net.TCPConn).SetReadBuffer(4 << 10)
+		in := bufio.NewReader(c)
+		if _, err := http.ReadRequest(in); err != nil {
+			return
+		}
+		<-done
+	})
+	files := to(addr, `timeout = "300ms"`)
+	files["preamble.hcl"] = limitedTimes(`    stream_idle = "500ms"`)
+	r := start(t, files)
+	c, in := r.dial()
+	go func() {
+		fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", 64<<20)
+		_, _ = io.CopyN(c, zeros{}, 64<<20)
+	}()
+	if a := receive(t, in, "POST"); a.status != 504 || a.err != nil {
+		t.Errorf("got %+v, want 504", a)
+	}
+	c.Close()
 	r.settled()
 }
