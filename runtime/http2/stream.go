@@ -60,6 +60,9 @@ func (t *stream) end() { t.w, t.r, t.control, t.timeouts = nil, nil, nil, nil }
 func (t *stream) request(r *http.Request, lim *http1.Limits) (status int, reason string) {
 	q := &t.x.Request
 	q.Proto, q.Scheme, q.Method, q.Authority, q.Target = exchange.HTTP2, "http", r.Method, r.Host, r.RequestURI
+	if t.x.Conn.TLS != nil {
+		q.Scheme = "https"
+	}
 	if r.Method == "CONNECT" {
 		return 501, "CONNECT is not supported"
 	}
