@@ -295,6 +295,7 @@ func mustProgram(t testing.TB) string {
 
 // TestUpgradeUnderWrk has a client of others judge.
 func TestUpgradeUnderWrk(t *testing.T) {
+	need.Full(t)
 	wrk := need.Program(t, "wrk")
 	addr := backend(t, ticking(nil))
 	b := newBed(t, "")
