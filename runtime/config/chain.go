@@ -33,6 +33,7 @@ func (l *loader) checkChains() {
 	for _, c := range l.cfg.Chains {
 		byName[c.Name] = c
 	}
+	l.cfg.chains = byName
 	const busy, done = 1, 2
 	state := map[string]int{}
 	var visit func(c *Chain, path []string)
@@ -69,11 +70,9 @@ func (c *Config) filters(r *Route) []*Filter {
 	var use func(refs []Ref)
 	use = func(refs []Ref) {
 		for _, ref := range refs {
-			for _, chain := range c.Chains {
-				if chain.Name == ref.ID {
-					use(chain.Use)
-					out = append(out, chain.Filters...)
-				}
+			if chain := c.chains[ref.ID]; chain != nil {
+				use(chain.Use)
+				out = append(out, chain.Filters...)
 			}
 		}
 	}

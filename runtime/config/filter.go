@@ -81,21 +81,11 @@ func (l *loader) decodeFilter(b block, opt exprScope) *Filter {
 	case f.Label == "policy":
 		f.Kind = PolicyFilter
 		s.policyFilter(f, rest)
-	case l.names["plugin"][f.Label] != nil:
-		s.filterConfig(f, rest)
 	case slices.Contains(builtinNames(), f.Label):
 		f.Kind = BuiltinFilter
 		s.filterConfig(f, rest)
-	case l.partial:
-		return nil
-	default:
-		known := append(append([]string{"policy"}, mapKeys(l.names["plugin"])...), builtinNames()...)
-		hint := suggest(f.Label, known)
-		if hint == "" {
-			hint = " Declare it with plugin \"" + f.Label + "\" {}."
-		}
-		l.diags.errorf(f.LabelRange, "Unknown filter", "There is no plugin and no built-in filter %q.%s", f.Label, hint)
-		return nil
+	default: // a plugin, which may be declared in another file
+		s.filterConfig(f, rest)
 	}
 	return f
 }

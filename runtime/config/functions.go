@@ -11,20 +11,57 @@ import (
 
 	"encoding/base64"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
-// functionsFor returns the load-time functions for files in dir. They are cty's
-// and HCL's, but for those that read files and the environment. range and
-// setproduct are left out: nested, they make a short file run for ever.
-func (l *loader) functionsFor(dir string) map[string]function.Function {
-	if f, ok := l.functions[dir]; ok {
-		return f
+// functions are the load-time functions. They are cty's and HCL's, but for those
+// that read files and the environment. range and setproduct are left out:
+// nested, they make a short file run for ever.
+type functions struct {
+	pure *hcl.EvalContext                        // with those that depend on their arguments alone
+	own  map[string]map[string]function.Function // the others, by directory
+}
+
+func newFunctions() *functions { return &functions{pure: pureFunctions()} }
+
+// forFile returns functions for the loader of another file.
+func (f *functions) forFile() *functions { return &functions{pure: f.pure} }
+
+// context returns the functions for files in dir.
+func (l *loader) context(dir string) *hcl.EvalContext {
+	own, ok := l.functions.own[dir]
+	if !ok {
+		own = map[string]function.Function{"env": l.envFunc(), "file": l.fileFunc(dir, false), "secret": l.fileFunc(dir, true)}
+		if l.functions.own == nil {
+			l.functions.own = map[string]map[string]function.Function{}
+		}
+		l.functions.own[dir] = own
 	}
-	f := map[string]function.Function{
+	ctx := l.functions.pure.NewChild()
+	ctx.Variables, ctx.Functions = l.base, own
+	return ctx
+}
+
+// knows reports whether there is a function, and names all of them.
+func (f *functions) knows(name string) bool {
+	switch name {
+	case "env", "file", "secret":
+		return true
+	}
+	_, ok := f.pure.Functions[name]
+	return ok
+}
+
+func (f *functions) names() []string {
+	return append(mapKeys(f.pure.Functions), "env", "file", "secret")
+}
+
+func pureFunctions() *hcl.EvalContext {
+	return &hcl.EvalContext{Functions: map[string]function.Function{
 		"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "floor": stdlib.FloorFunc, "max": stdlib.MaxFunc, "min": stdlib.MinFunc,
 		"parseint": stdlib.ParseIntFunc, "signum": stdlib.SignumFunc,
 		"chomp": stdlib.ChompFunc, "indent": stdlib.IndentFunc, "join": stdlib.JoinFunc, "lower": stdlib.LowerFunc, "upper": stdlib.UpperFunc,
@@ -44,12 +81,7 @@ func (l *loader) functionsFor(dir string) map[string]function.Function {
 		"tonumber": stdlib.MakeToFunc(cty.Number), "tobool": stdlib.MakeToFunc(cty.Bool),
 		"try": tryfunc.TryFunc, "can": tryfunc.CanFunc,
 		"cidrhost": cidrHostFunc, "cidrnetmask": cidrNetmaskFunc,
-		"env":    l.envFunc(),
-		"file":   l.fileFunc(dir, false),
-		"secret": l.fileFunc(dir, true),
-	}
-	l.functions[dir] = f
-	return f
+	}}
 }
 
 // envFunc makes env(name) and env(name, default).
@@ -59,6 +91,7 @@ func (l *loader) envFunc() function.Function {
 		VarParam: &function.Parameter{Name: "default", Type: cty.String, AllowNull: true},
 		Type:     function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			l.readsEnv = true
 			name := args[0].AsString()
 			if l.src.Env != nil {
 				if v, ok := l.src.Env(name); ok {

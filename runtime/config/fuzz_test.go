@@ -40,12 +40,7 @@ func FuzzLoad(f *testing.F) {
 			name += ".json"
 		}
 		start := time.Now()
-		l := newLoader(Source{})
-		var files []*file
-		if file := l.parseBytes(name, src); file != nil {
-			files = append(files, file)
-		}
-		c, d := l.load(files)
+		c, d := newLoader(Source{}).load([]*unit{{name: name, src: append([]byte{}, src...)}})
 		if (c == nil) != d.HasErrors() {
 			t.Error("a configuration with errors, or neither")
 		}

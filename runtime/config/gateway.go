@@ -142,7 +142,7 @@ func (l *loader) decodeAdmin(b block, a *Admin) {
 		return
 	}
 	host, ok := s.hostPort("address", a.Address)
-	if !ok || a.Token != "" || s.has("token") && s.l.diags.HasErrors() {
+	if !ok || a.Token != "" || s.has("token") && s.l.unsure() {
 		return
 	}
 	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.Unmap().IsLoopback()) {

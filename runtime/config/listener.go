@@ -21,6 +21,7 @@ type Listener struct {
 	TCP           *TCP         // nil: the listener speaks HTTP
 
 	Range, AddressRange hcl.Range
+	proxyRange          hcl.Range
 }
 
 // ListenerTimeouts bound how long a client may take.
@@ -38,9 +39,8 @@ func (l *loader) decodeListener(b block) {
 	}
 	s.shown("address")
 	s.protocols(n)
-	if s.flag("proxy_protocol", &n.ProxyProtocol) && n.ProxyProtocol && len(l.cfg.Gateway.TrustedProxies) == 0 {
-		l.diags.errorf(s.rangeOf("proxy_protocol"), "No trusted proxies", "A PROXY header is taken from gateway.trusted_proxies only, and there are none. Write for example: gateway { trusted_proxies = [\"10.0.0.0/8\"] }")
-	}
+	s.flag("proxy_protocol", &n.ProxyProtocol)
+	n.proxyRange = s.rangeOf("proxy_protocol")
 	s.only("grpc_web", cty.False)
 	if t, ok := s.one("tls"); ok {
 		n.TLS = l.decodeListenerTLS(t)
@@ -101,6 +101,9 @@ func (s *section) protocols(n *Listener) {
 func (l *loader) checkListeners() {
 	first := map[string]*Listener{}
 	for _, n := range l.cfg.Listeners {
+		if n.ProxyProtocol && len(l.cfg.Gateway.TrustedProxies) == 0 {
+			l.diags.errorf(n.proxyRange, "No trusted proxies", "A PROXY header is taken from gateway.trusted_proxies only, and there are none. Write for example: gateway { trusted_proxies = [\"10.0.0.0/8\"] }")
+		}
 		if n.Address == "" || strings.HasSuffix(n.Address, ":0") {
 			continue // port 0 is any free one, each time another
 		}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/headgate/headgate/runtime/router"
 )
@@ -25,7 +24,9 @@ type Config struct {
 
 	chains map[string]*Chain
 	watch  []string
-	table *router.Table // of Routes, in their order
+	table  *router.Table // of Routes, in their order
+	units  []*unit
+	values digest // of variables and local values
 	// diags has the sources, and no diagnostics: what Build reports points into
 	// them.
 	diags Diagnostics
@@ -35,7 +36,8 @@ type Config struct {
 // configuration.
 func (c *Config) Watch() []string { return c.watch }
 
-// loader holds what one Load knows so far.
+// loader holds what one Load knows so far: of the whole configuration, or of one
+// file of it.
 type loader struct {
 	src   Source
 	diags *Diagnostics
@@ -44,8 +46,13 @@ type loader struct {
 	// partial is set if a file could not be understood: a name that nothing
 	// declares may well be declared there.
 	partial bool
+	// failed is set in the loader of a file if something was reported before it:
+	// what seems to be missing may be that.
+	failed bool
+	// readsEnv is set if something of the environment was asked for.
+	readsEnv bool
 
-	functions map[string]map[string]function.Function // by directory
+	functions *functions
 	vars      map[string]*variable
 	locals    map[string]*local
 	// base holds the values of var and local for every scope.
@@ -58,19 +65,13 @@ type loader struct {
 // configuration names, and nothing else. The Config is nil if there is an error.
 func Load(src Source) (*Config, *Diagnostics) {
 	l := newLoader(src)
-	var files []*file
-	for _, name := range l.discover(src.Paths) {
-		if f := l.parse(name); f != nil {
-			files = append(files, f)
-		}
-	}
-	return l.load(files)
+	return l.load(l.units())
 }
 
 func newLoader(src Source) *loader {
 	return &loader{
 		src: src, diags: &Diagnostics{}, cfg: &Config{},
-		functions: map[string]map[string]function.Function{},
+		functions: newFunctions(),
 		vars:      map[string]*variable{}, locals: map[string]*local{},
 		base:    map[string]cty.Value{},
 		names:   map[string]map[string]*entry{},
@@ -78,21 +79,12 @@ func newLoader(src Source) *loader {
 	}
 }
 
-func (l *loader) load(files []*file) (*Config, *Diagnostics) {
-	var blocks []block
-	for _, f := range files {
-		blocks = append(blocks, l.rootBlocks(f)...)
-	}
-	l.declareVariables(blocks)
-	l.declareLocals(blocks)
-	l.evaluateLocals()
-
-	// Names come before bodies: references go forwards as well as backwards.
-	instances := l.declare(blocks)
-	l.decodeGateway(blocks)
-	for _, b := range instances {
-		l.decodeInstance(b)
-	}
+// load makes a configuration of units that were not looked into yet.
+func (l *loader) load(units []*unit) (*Config, *Diagnostics) {
+	l.evaluate(units)
+	l.decodeUnits(units)
+	l.merge(units)
+	l.checkReferences()
 	l.checkListeners()
 	l.checkTLS()
 	l.checkChains()
@@ -109,6 +101,10 @@ func (l *loader) load(files []*file) (*Config, *Diagnostics) {
 	}
 	return c, l.diags
 }
+
+// unsure reports whether something was reported already: what seems to be
+// missing may be that.
+func (l *loader) unsure() bool { return l.failed || l.diags.HasErrors() }
 
 // rootBlocks returns the blocks of one file. Those that hold a syntax error are
 // left out: what is missing in them was reported already.

@@ -44,7 +44,7 @@ func (l *loader) decodeMatch(b block, buffer int64) []Condition {
 	var out []Condition
 	if nets := s.prefixes("remote_ip"); len(nets) > 0 {
 		out = append(out, remoteCondition(nets, s.rangeOf("remote_ip")))
-	} else if s.has("remote_ip") && !l.diags.HasErrors() {
+	} else if s.has("remote_ip") && !l.unsure() {
 		l.diags.errorf(s.rangeOf("remote_ip"), "Invalid network", "match.remote_ip is empty: no request would match.")
 	}
 	for _, kind := range []string{"header", "query", "cookie", "json"} {

@@ -33,7 +33,7 @@ func (l *loader) decodePolicy(b block) {
 	}
 	p.Rego = s.paths("rego", `["policies/"]`)
 	p.Data = s.paths("data", `["data.json"]`)
-	if s.has("rego") && len(p.Rego) == 0 && !l.diags.HasErrors() {
+	if s.has("rego") && len(p.Rego) == 0 && !l.unsure() {
 		l.diags.errorf(p.RegoRange, "Policy without Rego", "policy.rego names at least one file or folder. Write for example: rego = [\"policies/\"]")
 	}
 	if s.require("decide", `"data.authz.decision"`) && s.text("decide", &p.Decide, "data.authz.decision") && !decidePattern.MatchString(p.Decide) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -12,10 +13,11 @@ import (
 
 // entry is a declared name.
 type entry struct {
-	rng     hcl.Range
-	forEach bool
-	keys    map[string]bool // of forEach
-	broken  bool            // which keys there are is not known
+	kind, name string
+	rng        hcl.Range
+	forEach    bool
+	keys       map[string]bool // of forEach
+	broken     bool            // which keys there are is not known
 }
 
 // Ref is a reference to a block of the configuration.
@@ -25,10 +27,9 @@ type Ref struct {
 	Range hcl.Range
 }
 
-// declare registers the labels of all root blocks that can be referred to and
-// returns the instances to decode.
-func (l *loader) declare(blocks []block) []block {
-	var out []block
+// declare returns the names of all root blocks that can be referred to, and the
+// instances to decode.
+func (l *loader) declare(blocks []block) (names []*entry, instances []block) {
 	for _, b := range blocks {
 		kind := b.Type
 		switch kind {
@@ -39,31 +40,49 @@ func (l *loader) declare(blocks []block) []block {
 		if !l.validName(b) {
 			continue
 		}
-		byName := l.names[kind]
-		if byName == nil {
-			byName = map[string]*entry{}
-			l.names[kind] = byName
+		e := &entry{kind: kind, name: b.Labels[0], rng: b.DefRange}
+		names = append(names, e)
+		if l.know(e) != e {
+			continue // reported when all files are at hand
 		}
-		name := b.Labels[0]
-		if first, ok := byName[name]; ok {
-			l.diags.twice(b.DefRange, first.rng, "Duplicate "+kind, "The %s %q is declared already.", kind, name)
-			continue
-		}
-		e := &entry{rng: b.DefRange, keys: map[string]bool{}}
-		byName[name] = e
-		b.id = name
-		instances := []block{b}
+		b.id = e.name
+		made := []block{b}
 		if kind == "upstream" || kind == "chain" || kind == "route" {
 			var ok bool
-			instances, e.forEach, ok = l.each(b)
+			made, e.forEach, ok = l.each(b)
 			e.broken = !ok
 		}
-		for _, in := range instances {
-			e.keys[in.id] = true
+		if e.forEach {
+			e.keys = map[string]bool{}
+			for _, in := range made {
+				e.keys[in.id] = true
+			}
 		}
-		out = append(out, instances...)
+		instances = append(instances, made...)
 	}
-	return out
+	return names, instances
+}
+
+// know puts a name among those that can be referred to; the first of two equal
+// ones counts.
+func (l *loader) know(e *entry) (first *entry) {
+	byName := l.names[e.kind]
+	if byName == nil {
+		byName = map[string]*entry{}
+		l.names[e.kind] = byName
+	}
+	if first := byName[e.name]; first != nil {
+		return first
+	}
+	byName[e.name] = e
+	return e
+}
+
+// name knows e, and reports it if another file or block has the name already.
+func (l *loader) name(e *entry) {
+	if first := l.know(e); first != e {
+		l.diags.twice(e.rng, first.rng, "Duplicate "+e.kind, "The %s %q is declared already.", e.kind, e.name)
+	}
 }
 
 // ref decodes an attribute that refers to a block of a kind.
@@ -223,45 +242,103 @@ func (s *scope) named(t hcl.Traversal, rng hcl.Range, kind, what string) *Ref {
 	if ok {
 		name, ok = stepName(t[1])
 	}
+	key := ""
+	if ok && len(t) == 3 {
+		key, ok = stepName(t[2])
+		name = fmt.Sprintf("%s[%q]", name, key)
+	}
 	if !ok || len(t) > 3 {
 		d.errorf(rng, "Invalid reference", "Write %s.NAME, or %s.NAME[\"key\"] for one of a for_each.", kind, kind)
 		return nil
 	}
-	e := s.l.names[kind][name]
-	if e == nil {
-		if s.l.partial {
-			return nil
+	return &Ref{ID: name, Range: rng}
+}
+
+// checkReferences reports what is referred to and does not exist.
+func (l *loader) checkReferences() {
+	filters := func(list []*Filter) {
+		for _, f := range list {
+			l.checkFilter(f)
 		}
-		hint := suggest(name, mapKeys(s.l.names[kind]))
-		if hint == "" {
-			hint = fmt.Sprintf(" Declare it with %s %q {}.", kind, name)
-		}
-		d.errorf(rng, "Unknown "+kind, "There is no %s %q.%s", kind, name, hint)
-		return nil
 	}
+	for _, n := range l.cfg.Listeners {
+		if n.TLS != nil {
+			l.known("certificate", n.TLS.Certificates...)
+		}
+		if n.TCP != nil {
+			if n.TCP.Upstream != nil {
+				l.known("upstream", *n.TCP.Upstream)
+			}
+			for _, s := range n.TCP.Names {
+				l.known("upstream", s.Upstream)
+			}
+		}
+	}
+	for _, c := range l.cfg.Chains {
+		l.known("chain", c.Use...)
+		filters(c.Filters)
+	}
+	for _, r := range l.cfg.Routes {
+		l.known("listener", r.Listeners...)
+		l.known("chain", r.Use...)
+		for i := range r.Split {
+			l.known("upstream", r.Split[i].Upstream)
+		}
+		filters(r.Filters)
+	}
+}
+
+// known reports those of refs that lead nowhere.
+func (l *loader) known(kind string, refs ...Ref) {
+	for _, r := range refs {
+		name, rest, keyed := strings.Cut(r.ID, "[")
+		e := l.names[kind][name]
+		switch {
+		case e == nil && l.partial || e != nil && e.broken:
+		case e == nil:
+			hint := suggest(name, mapKeys(l.names[kind]))
+			if hint == "" {
+				hint = fmt.Sprintf(" Declare it with %s %q {}.", kind, name)
+			}
+			l.diags.errorf(r.Range, "Unknown "+kind, "There is no %s %q.%s", kind, name, hint)
+		case !keyed && e.forEach:
+			l.diags.errorf(r.Range, "Invalid reference", "The %s %q has for_each: name one of its instances. Write for example: %s.%s[each.key]", kind, name, kind, name)
+		case keyed && !e.forEach:
+			l.diags.errorf(r.Range, "Invalid reference", "The %s %q has no for_each: refer to it as %s.%s", kind, name, kind, name)
+		case keyed && !e.keys[r.ID]:
+			var keys []string
+			for k := range e.keys {
+				keys = append(keys, keyOf(strings.TrimPrefix(k, name+"[")))
+			}
+			key := keyOf(rest)
+			l.diags.errorf(r.Range, "Unknown "+kind, "The %s %q has no instance %q.%s", kind, name, key, suggest(key, keys))
+		}
+	}
+}
+
+// keyOf is the key in what follows the bracket of an instance's name.
+func keyOf(rest string) string {
+	key, err := strconv.Unquote(strings.TrimSuffix(rest, "]"))
+	if err != nil {
+		return rest
+	}
+	return key
+}
+
+// checkFilter reports a filter that does not exist.
+func (l *loader) checkFilter(f *Filter) {
 	switch {
-	case e.broken:
-		return nil
-	case len(t) == 2 && e.forEach:
-		d.errorf(rng, "Invalid reference", "The %s %q has for_each: name one of its instances. Write for example: %s.%s[each.key]", kind, name, kind, name)
-		return nil
-	case len(t) == 2:
-		return &Ref{ID: name, Range: rng}
-	case !e.forEach:
-		d.errorf(rng, "Invalid reference", "The %s %q has no for_each: refer to it as %s.%s", kind, name, kind, name)
-		return nil
-	}
-	key, ok := stepName(t[2])
-	id := fmt.Sprintf("%s[%q]", name, key)
-	if !ok || !e.keys[id] {
-		var keys []string
-		for k := range e.keys {
-			keys = append(keys, strings.TrimSuffix(strings.TrimPrefix(k, name+`["`), `"]`))
+	case f.Policy != nil:
+		l.known("policy", *f.Policy)
+	case f.Kind != PluginFilter || l.names["plugin"][f.Label] != nil || l.partial:
+	default:
+		known := append(append([]string{"policy"}, mapKeys(l.names["plugin"])...), builtinNames()...)
+		hint := suggest(f.Label, known)
+		if hint == "" {
+			hint = " Declare it with plugin \"" + f.Label + "\" {}."
 		}
-		d.errorf(rng, "Unknown "+kind, "The %s %q has no instance %q.%s", kind, name, key, suggest(key, keys))
-		return nil
+		l.diags.errorf(f.LabelRange, "Unknown filter", "There is no plugin and no built-in filter %q.%s", f.Label, hint)
 	}
-	return &Ref{ID: id, Range: rng}
 }
 
 func oneA(kind string) string {

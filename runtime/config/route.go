@@ -99,7 +99,7 @@ func (s *section) routePath(r *Route) exprScope {
 	}
 	for name, p := range map[string]string{"path": r.Path, "path_prefix": r.PathPrefix, "path_regex": r.PathRegex} {
 		switch {
-		case p == "" && s.has(name) && !s.l.diags.HasErrors():
+		case p == "" && s.has(name) && !s.l.unsure():
 			s.l.diags.errorf(s.rangeOf(name), "Invalid path", "route.%s is empty. Leave it out to match every path.", name)
 		case p != "" && p[0] != '/' && name != "path_regex":
 			s.l.diags.errorf(s.rangeOf(name), "Invalid path", "A path starts with \"/\". Write for example: %s = %q", name, "/"+p)

@@ -26,7 +26,7 @@ type scope struct {
 }
 
 func (l *loader) fileScope(f *file) *scope {
-	return &scope{l: l, file: f, ctx: &hcl.EvalContext{Variables: l.base, Functions: l.functionsFor(f.dir)}}
+	return &scope{l: l, file: f, ctx: l.context(f.dir)}
 }
 
 // with returns the scope inside one iteration of a for_each or dynamic block.
@@ -118,18 +118,17 @@ func (s *scope) checkNames(e hclsyntax.Expression, what string) bool {
 // checkFunctions reports functions that do not exist. HCL would suggest any
 // that is near, in no fixed order.
 func (s *scope) checkFunctions(e hclsyntax.Expression) bool {
-	known := s.l.functionsFor(s.file.dir)
 	diags := hclsyntax.VisitAll(e, func(n hclsyntax.Node) hcl.Diagnostics {
 		c, ok := n.(*hclsyntax.FunctionCallExpr)
 		if !ok {
 			return nil
 		}
-		if _, ok := known[c.Name]; ok {
+		if s.l.functions.knows(c.Name) {
 			return nil
 		}
 		return hcl.Diagnostics{{
 			Severity: hcl.DiagError, Summary: "Unknown function", Subject: &c.NameRange,
-			Detail: fmt.Sprintf("There is no function %q.%s", c.Name, suggest(c.Name, mapKeys(known))),
+			Detail: fmt.Sprintf("There is no function %q.%s", c.Name, suggest(c.Name, s.l.functions.names())),
 		}}
 	})
 	s.l.diags.append(diags)
@@ -224,6 +223,9 @@ func traversalText(t hcl.Traversal) string {
 // evaluate returns the value of e, which may be marked as sensitive. ok is false
 // if there is none, which was then reported.
 func (s *scope) evaluate(e hclsyntax.Expression, what string) (v cty.Value, ok bool) {
+	if v, ok := constantOf(e); ok {
+		return v, true
+	}
 	if !s.checkNames(e, what) {
 		return cty.DynamicVal, false
 	}
@@ -234,6 +236,32 @@ func (s *scope) evaluate(e hclsyntax.Expression, what string) (v cty.Value, ok b
 	}
 	// Unknown is what depends on something that was reported elsewhere.
 	return v, !diags.HasErrors() && v.IsWhollyKnown()
+}
+
+// constantOf returns the value of what is a constant at the first look: most of
+// what a configuration says.
+func constantOf(e hclsyntax.Expression) (cty.Value, bool) {
+	switch e := e.(type) {
+	case *hclsyntax.LiteralValueExpr:
+		return e.Val, e.Val.IsWhollyKnown()
+	case *hclsyntax.TemplateExpr:
+		if !e.IsStringLiteral() {
+			return cty.NilVal, false
+		}
+		v, diags := e.Value(nil)
+		return v, !diags.HasErrors()
+	case *hclsyntax.TupleConsExpr:
+		list := make([]cty.Value, len(e.Exprs))
+		for i, x := range e.Exprs {
+			v, ok := constantOf(x)
+			if !ok {
+				return cty.NilVal, false
+			}
+			list[i] = v
+		}
+		return cty.TupleVal(list), true
+	}
+	return cty.NilVal, false
 }
 
 // report adds the diagnostics of an evaluation.

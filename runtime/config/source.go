@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,9 @@ type Source struct {
 	Paths []string
 	// Vars are the values given with -var.
 	Vars map[string]string
+	// Previous is the configuration in force, if there is one: what did not
+	// change is taken over from it.
+	Previous *Config
 	// Env looks a variable of the environment up; nil means that there are none.
 	Env func(string) (string, bool)
 }
@@ -41,15 +45,21 @@ type file struct {
 	broken []hcl.Range
 }
 
-// discover returns the names of the configuration files below paths, in a fixed
+// found is a configuration file.
+type found struct {
+	name string
+	info fs.FileInfo
+}
+
+// discover returns the configuration files below paths, in a fixed
 // order, and remembers what has to be watched.
-func (l *loader) discover(paths []string) []string {
-	var names []string
+func (l *loader) discover(paths []string) []found {
+	var names []found
 	seen := map[string]bool{}
-	add := func(name string) {
+	add := func(name string, info fs.FileInfo) {
 		if !seen[name] {
 			seen[name] = true
-			names = append(names, name)
+			names = append(names, found{name, info})
 		}
 	}
 	if len(paths) == 0 {
@@ -63,7 +73,7 @@ func (l *loader) discover(paths []string) []string {
 		case !st.IsDir():
 			l.watch(filepath.Dir(p))
 			l.watch(p)
-			add(filepath.Clean(p))
+			add(filepath.Clean(p), st)
 		default:
 			before := len(names)
 			l.walk(filepath.Clean(p), nil, add)
@@ -82,7 +92,7 @@ func (l *loader) discover(paths []string) []string {
 		})
 		return nil
 	}
-	slices.Sort(names)
+	slices.SortFunc(names, func(a, b found) int { return strings.Compare(a.name, b.name) })
 	return names
 }
 
@@ -90,7 +100,7 @@ func (l *loader) discover(paths []string) []string {
 // Kubernetes mounts a ConfigMap as links into a directory whose name starts
 // with "..", which is skipped itself. above are the directories on the way, so
 // that a link to one of them is no endless walk.
-func (l *loader) walk(dir string, above []string, add func(string)) {
+func (l *loader) walk(dir string, above []string, add func(string, fs.FileInfo)) {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		l.unreadable(dir, err)
@@ -121,7 +131,7 @@ func (l *loader) walk(dir string, above []string, add func(string)) {
 		case st.IsDir():
 			l.walk(path, above, add)
 		case isConfig(name):
-			add(path)
+			add(path, st)
 		}
 	}
 }
@@ -174,19 +184,9 @@ func readFile(path string) ([]byte, error) {
 	return b, err
 }
 
-// parse reads one file. What was understood of a file with syntax errors is
-// kept, so that its other problems are reported too.
-func (l *loader) parse(name string) *file {
-	src, err := readFile(name)
-	if err != nil {
-		l.unreadable(name, reason(err))
-		l.partial = true
-		return nil
-	}
-	return l.parseBytes(name, src)
-}
-
-func (l *loader) parseBytes(name string, src []byte) *file {
+// parse understands one file. What was understood of a file with syntax errors
+// is kept, so that its other problems are reported too.
+func (l *loader) parse(name string, src []byte) *file {
 	f := &file{name: name, dir: filepath.Dir(name), json: strings.HasSuffix(name, ".json")}
 	l.diags.file(name, src)
 	var diags hcl.Diagnostics

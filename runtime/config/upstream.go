@@ -87,7 +87,7 @@ func (s *section) decodeEndpoints(u *Upstream) {
 }
 
 // dynamicFailed reports whether a dynamic block may have made what is missing.
-func (s *section) dynamicFailed() bool { return s.dynamic && s.l.diags.HasErrors() }
+func (s *section) dynamicFailed() bool { return s.dynamic && s.l.unsure() }
 
 func (s *section) decodeBalance(u *Upstream) {
 	all := []string{"round_robin", "least_request", "ewma", "random", "ring_hash", "maglev"}

@@ -134,7 +134,11 @@ func (g *Gateway) Reload(ctx context.Context) error {
 	start := time.Now()
 	view, watched := look(g.opts.Source.Paths), look(g.view.paths)
 	g.view = watched
-	cfg, diags := config.Load(g.opts.Source)
+	src := g.opts.Source
+	if gen := g.inForce(); gen != nil {
+		src.Previous = gen.Config
+	}
+	cfg, diags := config.Load(src)
 	err := error(diags)
 	if !diags.HasErrors() {
 		err = g.load(ctx, cfg)

@@ -133,8 +133,16 @@ func (b *byStatus) bind(status int) *statusCounter {
 	return &statusCounter{status, b.vec.WithLabelValues(labels...)}
 }
 
-// Route is the metrics of one route.
+// Route is the metrics of one route. Its series are made by its first request:
+// of many routes, few are busy.
 type Route struct {
+	m      *Metrics
+	name   string
+	series atomic.Pointer[routeSeries]
+	gone   bool // guarded by m.mu
+}
+
+type routeSeries struct {
 	requests byStatus
 	duration prometheus.Observer
 	active   prometheus.Gauge
@@ -146,23 +154,42 @@ func (m *Metrics) Route(name string) *Route {
 	defer m.mu.Unlock()
 	r := m.routes[name]
 	if r == nil {
-		r = &Route{
-			requests: byStatus{m: m, vec: m.requests, labels: []string{name}},
-			duration: m.duration.WithLabelValues(name), active: m.active.WithLabelValues(name),
-		}
+		r = &Route{m: m, name: name}
 		m.routes[name] = r
 	}
 	return r
 }
 
+// get returns the series of the route.
+func (r *Route) get() *routeSeries {
+	if s := r.series.Load(); s != nil {
+		return s
+	}
+	m := r.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := r.series.Load(); s != nil {
+		return s
+	}
+	s := &routeSeries{requests: byStatus{m: m, vec: m.requests, labels: []string{r.name}, gone: r.gone}}
+	if r.gone {
+		s.duration, s.active = prometheus.NewHistogram(prometheus.HistogramOpts{}), prometheus.NewGauge(prometheus.GaugeOpts{})
+	} else {
+		s.duration, s.active = m.duration.WithLabelValues(r.name), m.active.WithLabelValues(r.name)
+	}
+	r.series.Store(s)
+	return s
+}
+
 // Start counts a request in flight, until Done.
-func (r *Route) Start() { r.active.Inc() }
+func (r *Route) Start() { r.get().active.Inc() }
 
 // Done counts a started request with the status that the client got.
 func (r *Route) Done(status int, d time.Duration) {
-	r.active.Dec()
-	r.requests.inc(status)
-	r.duration.Observe(d.Seconds())
+	s := r.get()
+	s.active.Dec()
+	s.requests.inc(status)
+	s.duration.Observe(d.Seconds())
 }
 
 // Filter is the metrics of one filter of a route.

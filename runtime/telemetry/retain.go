@@ -17,9 +17,12 @@ func (m *Metrics) Retain(n Names) {
 	defer m.mu.Unlock()
 	for name, r := range m.routes {
 		if name != "" && !n.Routes[name] { // "" is what matched no route
-			r.requests.gone = true
+			r.gone = true
 			delete(m.routes, name)
-			drop("route", name, m.requests, m.duration, m.active)
+			if s := r.series.Load(); s != nil {
+				s.requests.gone = true
+				drop("route", name, m.requests, m.duration, m.active)
+			}
 		}
 	}
 	for key := range m.filters {
