@@ -174,7 +174,7 @@ func TestEarlyFinalResponse(t *testing.T) {
 		{"401 and go on", "HTTP/1.1 401 Unauthorized\r\nContent-Length: 3\r\n\r\nwho", 401, stays},
 		{"200 by close", "HTTP/1.1 200 OK\r\n\r\nfine", 200, half},
 	} {
-		for _, size := range []int{1000, 100_000, 8 << 20} {
+		for _, size := range []int{1000, 8 << 20} {
 			for _, framing := range []string{"Content-Length: %d\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n%x\r\n"} {
 				t.Run(fmt.Sprint(c.name, size, framing[:7]), func(t *testing.T) {
 					done := make(chan struct{})
