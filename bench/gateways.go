@@ -40,7 +40,7 @@ func backend() gateway {
 func gateways(headgate string) []gateway {
 	return []gateway{
 		{
-			name: "headgate", plain: "127.0.0.1:18083", files: []string{"headgate.hcl"}, env: two(),
+			name: "headgate", plain: "127.0.0.1:18083", tls: "127.0.0.1:18183", files: []string{"headgate.hcl"}, env: two(),
 			command: []string{headgate, "run", "headgate.hcl"},
 			check:   []string{headgate, "validate", "headgate.hcl"},
 		},

@@ -11,6 +11,18 @@ listener "public" {
   address = "127.0.0.1:18083"
 }
 
+listener "secure" {
+  address = "127.0.0.1:18183"
+  tls {
+    certificates = [certificate.local]
+  }
+}
+
+certificate "local" {
+  cert_file = "cert.pem"
+  key_file  = "key.pem"
+}
+
 upstream "backend" {
   endpoint "127.0.0.1:18080" {}
 }
