@@ -55,17 +55,21 @@ func TestDrain(t *testing.T) {
 		}
 		ticking(tick)(w, r)
 	})
-	b := newBed(t, fmt.Sprintf(drained, "700ms", "20s", addr))
+	b := newBed(t, "")
+	b.certificate()
+	b.configure(fmt.Sprintf(drained, "700ms", "20s", addr) + overTLS)
 	p := b.start()
 	main := plain("tcp", p.addrs["main"])
 	l := newLoad(t)
 	l.leaves = true
 	for range 4 {
 		l.keepAlive("keep-alive", main, request("/x", ""), 0, 0)
+		l.keepAlive("tls", secure(p.addrs["tls"]), request("/x", ""), 0, 10*time.Millisecond)
 		l.keepAlive("with pauses", main, request("/x", ""), 0, 50*time.Millisecond)
 		l.keepAlive("with long pauses", main, request("/x", ""), 0, 400*time.Millisecond)
 	}
 	l.multiplexed("h2c", "http://"+p.addrs["main"]+"/x", 8)
+	l.multiplexed("h2", "https://"+p.addrs["tls"]+"/x", 4)
 	l.awaitMore(300)
 	open := stream(t, main)
 	slow, err := main(t.Context())

@@ -15,7 +15,8 @@ func TestSoak(t *testing.T) {
 	need.Full(t)
 	addr := backend(t, ticking(nil))
 	b := newBed(t, "")
-	config := func(n int) string { return everywhere(b.dir, addr, fmt.Sprint(n), "") }
+	b.certificate()
+	config := func(n int) string { return everywhere(b.dir, addr, fmt.Sprint(n), overTLS) }
 	b.configure(config(0))
 	now := b.start()
 	main, sock := plain("tcp", now.addrs["main"]), filepath.Join(b.dir, "sock")
@@ -26,6 +27,8 @@ func TestSoak(t *testing.T) {
 	l.keepAlive("with pauses", main, request("/x", ""), 0, 30*time.Millisecond)
 	l.keepAlive("unix", plain("unix", sock), request("/x", ""), 5, 0)
 	l.keepAlive("tcp", plain("tcp", now.addrs["raw"]), request("/x", ""), 3, 0)
+	l.keepAlive("tls", secure(now.addrs["tls"]), request("/x", ""), 10, 0)
+	l.multiplexed("h2", "https://"+now.addrs["tls"]+"/x", 2)
 	l.multiplexed("h2c", "http://"+now.addrs["main"]+"/x", 3)
 	l.awaitMore(1000)
 	fds, goroutines := now.descriptors(), now.metric("go_goroutines", "")

@@ -139,7 +139,8 @@ func TestUpgrade(t *testing.T) {
 	tick := make(chan string)
 	addr := backend(t, ticking(tick))
 	b := newBed(t, "")
-	config := func(mark string) string { return everywhere(b.dir, addr, mark, "") }
+	b.certificate()
+	config := func(mark string) string { return everywhere(b.dir, addr, mark, overTLS) }
 	b.configure(config("one"))
 	first := b.start()
 	main, sock := plain("tcp", first.addrs["main"]), filepath.Join(b.dir, "sock")
@@ -152,6 +153,9 @@ func TestUpgrade(t *testing.T) {
 	l.keepAlive("with pauses", main, request("/x", ""), 0, 40*time.Millisecond)
 	l.keepAlive("with long pauses", main, request("/x", ""), 0, 333*time.Millisecond)
 	l.keepAlive("unix", plain("unix", sock), request("/x", ""), 20, 0)
+	l.keepAlive("tls", secure(first.addrs["tls"]), request("/x", ""), 0, 0)
+	l.keepAlive("tls handshakes", secure(first.addrs["tls"]), request("/x", ""), 1, 0)
+	l.multiplexed("h2", "https://"+first.addrs["tls"]+"/x", 4)
 	l.keepAlive("tcp", plain("tcp", first.addrs["raw"]), request("/x", ""), 5, 0)
 	l.multiplexed("h2c", "http://"+first.addrs["main"]+"/x", 4)
 	l.awaitMore(500)
