@@ -90,6 +90,13 @@ func TestReferenceLoads(t *testing.T) {
 	write("page.hcl", strings.Join(blocks(text, "hcl"), "\n"))
 	write("rest.hcl", "upstream \"a\" {\n  endpoint \"127.0.0.1:1\" {}\n}\n\nupstream \"b\" {\n  endpoint \"127.0.0.1:2\" {}\n}\n")
 	write("policies/a.rego", "package orders.authz\n\ndecision := true\n")
+	for name, from := range map[string]string{"local.crt": "api.crt", "local.key": "api.key"} {
+		b, err := os.ReadFile(filepath.Join(root, "runtime/config/testdata/tls", from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(name, string(b))
+	}
 	write("geo.wasm", "\x00asm\x01\x00\x00\x00")
 	_, diags := config.Load(config.Source{Paths: []string{dir}})
 	if diags.HasErrors() {
