@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 func seeds(f *testing.F) {
@@ -100,4 +104,22 @@ func TestFormat(t *testing.T) {
 			t.Errorf("%s: not idempotent", n)
 		}
 	}
+}
+
+// FuzzHarmless checks that what passes without the lexer would pass with it.
+func FuzzHarmless(f *testing.F) {
+	seeds(f)
+	f.Add(bytes.Repeat([]byte("["), 101), false)
+	f.Add([]byte("a = "+strings.Repeat("b+", 1500)+"{\nc = "+strings.Repeat("b+", 1500)+"1\n}"), false)
+	f.Add([]byte("a = \"$${\"\nb = \"${x}\"\n"), false)
+	f.Add([]byte("a = \"\\\"${a.b}\" # \"\nb = 1 // }\n"), false)
+	f.Fuzz(func(t *testing.T, src []byte, _ bool) {
+		if len(src) > 1<<16 || !harmless(src) {
+			return
+		}
+		tokens, _ := hclsyntax.LexConfig(src, "x.hcl", hcl.InitialPos)
+		if diags := checkTokens(tokens, false); diags.HasErrors() {
+			t.Errorf("%q passes, but %s", src, diags)
+		}
+	})
 }

@@ -22,9 +22,123 @@ const (
 
 // checkNative refuses native syntax that nests too deeply.
 func checkNative(src []byte, name string) hcl.Diagnostics {
+	if harmless(src) {
+		return nil
+	}
 	// Errors of the lexer are found again, and better said, by the parser.
 	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
 	return checkTokens(tokens, false)
+}
+
+// harmless reports whether src is within the limits beyond doubt. It is a tenth
+// of the lexer's work, and enough for most files: those with heredocs, block
+// comments, strings within templates and the like are left to the lexer.
+func harmless(src []byte) bool {
+	var open [maxNesting]byte // the brackets around src[i]
+	var chains [maxNesting]int
+	depth, chain := 0, 0 // chain is the sum of chains
+	link := func(n int) {
+		chains[depth] += n
+		chain += n
+	}
+	cut := func() {
+		chain -= chains[depth]
+		chains[depth] = 0
+	}
+	for i := 0; i < len(src); i++ {
+		switch c := src[i]; c {
+		case '{', '[', '(':
+			if c == '[' {
+				link(1)
+			}
+			if depth == maxNesting-4 { // a string and a template fit as well
+				return false
+			}
+			depth++
+			open[depth] = c
+		case '}', ']', ')':
+			if depth == 0 || open[depth] != opening(c) {
+				return false
+			}
+			cut()
+			depth--
+		case '"':
+			end, links := harmlessString(src[i:])
+			if end == 0 {
+				return false
+			}
+			link(links)
+			i += end - 1
+		case '#':
+			i += lineLength(src[i:]) - 1
+		case ',':
+			cut()
+		case '\n':
+			if depth == 0 || open[depth] == '{' {
+				cut()
+			}
+		case '-', '+', '*', '%', '!', '?', '&', '|', '.', ':', '=', '>':
+			link(1)
+		case '/', '<':
+			switch {
+			case i+1 == len(src):
+			case c == '/' && src[i+1] == '*', c == '<' && src[i+1] == '<':
+				return false
+			case c == '/' && src[i+1] == '/':
+				i += lineLength(src[i:]) - 1
+				continue
+			}
+			link(1)
+		case 'e', 'E':
+			if i > 0 && '0' <= src[i-1] && src[i-1] <= '9' { // may be an exponent
+				return false
+			}
+		default:
+			if c >= 0x80 {
+				return false
+			}
+		}
+		if chain > maxChain {
+			return false
+		}
+	}
+	return true
+}
+
+// harmlessString returns the length of the string that src begins with, and the
+// operators in its templates; 0 if it is not simple.
+func harmlessString(src []byte) (length, links int) {
+	template := false
+	for i := 1; i < len(src); i++ {
+		switch c := src[i]; {
+		case c == '\n':
+			return 0, 0
+		case template:
+			switch c {
+			case '}':
+				template = false
+			case '"', '{', '(', '[', '\\', '#', '/', '~':
+				return 0, 0
+			case '-', '+', '*', '%', '!', '?', '&', '|', '.', ':', '=', '<', '>':
+				links++
+			}
+		case c == '\\':
+			i++
+		case c == '"':
+			return i + 1, links
+		case c == '{' && (src[i-1] == '$' || src[i-1] == '%'):
+			template = true
+		}
+	}
+	return 0, 0
+}
+
+// lineLength is the length of the first line of src without its end.
+func lineLength(src []byte) int {
+	if n := bytes.IndexByte(src, '\n'); n >= 0 {
+		return n
+	}
+	return len(src)
 }
 
 // level counts what one bracket holds.
@@ -161,4 +275,14 @@ func rangeAt(src []byte, name string, from, to int) hcl.Range {
 		return hcl.Pos{Line: 1 + bytes.Count(src[:at], []byte("\n")), Column: at - bytes.LastIndexByte(src[:at], '\n'), Byte: at}
 	}
 	return hcl.Range{Filename: name, Start: pos(from), End: pos(to)}
+}
+
+func opening(closing byte) byte {
+	switch closing {
+	case '}':
+		return '{'
+	case ']':
+		return '['
+	}
+	return '('
 }
