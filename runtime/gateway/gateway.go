@@ -195,7 +195,7 @@ func (g *Gateway) load(ctx context.Context, cfg *config.Config) (err error) {
 // saw takes note of what cfg was read from. If that changed while it was read,
 // which v from before tells, the next look finds a difference.
 func (g *Gateway) saw(v view, cfg *config.Config) {
-	changed := fingerprint(v.paths) != v.seen
+	changed := look(v.paths).seen != v.seen
 	g.view = look(cfg.Watch())
 	if changed {
 		g.view.seen++

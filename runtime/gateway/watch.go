@@ -34,10 +34,13 @@ type watcher struct {
 type view struct {
 	paths []string
 	seen  uint64
-	again bool // it was not read for want of descriptors
+	again bool // it could not be read for want of descriptors
 }
 
-func look(paths []string) view { return view{paths: paths, seen: fingerprint(paths)} }
+func look(paths []string) view {
+	seen, whole := fingerprint(paths)
+	return view{paths: paths, seen: seen, again: !whole}
+}
 
 func newWatcher(v view) (*watcher, error) {
 	w, err := fsnotify.NewWatcher()
@@ -59,7 +62,7 @@ func (w *watcher) arm() {
 				dirs[d] = true
 			}
 		}
-		walk(p, func(path string, d fs.FileInfo) {
+		_ = walk(p, func(path string, d fs.FileInfo) {
 			if d.IsDir() {
 				dirs[path] = true
 			}
@@ -102,10 +105,15 @@ func (w *watcher) run(ctx context.Context, changed func() view) {
 			// now, before looking at it.
 			w.arm()
 			// An editor's temporary file, or a read: nothing of ours changed.
-			if !w.again && fingerprint(w.paths) == w.seen {
+			now := look(w.paths)
+			if !w.again && now.seen == w.seen {
 				continue
 			}
-			if w.view = changed(); w.again {
+			if !now.again {
+				w.view = changed()
+				now.again = w.again
+			}
+			if now.again {
 				timer.Reset(againTime)
 				continue
 			}
@@ -121,11 +129,12 @@ func starved(err error) bool {
 }
 
 // fingerprint condenses names, sizes, times and identities of all files below
-// paths.
-func fingerprint(paths []string) uint64 {
+// paths. It is not whole if there were no descriptors to look into directories.
+func fingerprint(paths []string) (sum uint64, whole bool) {
 	h := fnv.New64a()
+	whole = true
 	for _, p := range paths {
-		walk(p, func(path string, d fs.FileInfo) {
+		err := walk(p, func(path string, d fs.FileInfo) {
 			if d.IsDir() {
 				return
 			}
@@ -138,33 +147,37 @@ func fingerprint(paths []string) uint64 {
 			}
 			_, _ = h.Write(append(b, 0))
 		})
+		whole = whole && !starved(err)
 	}
-	return h.Sum64()
+	return h.Sum64(), whole
 }
 
 // walk visits path and, if it is a directory, what is below it, following
-// symbolic links as the loader does and skipping hidden names.
-func walk(path string, visit func(path string, d fs.FileInfo)) { walkDepth(path, visit, 0) }
+// symbolic links as the loader does and skipping hidden names. It returns the
+// last error of reading a directory.
+func walk(path string, visit func(path string, d fs.FileInfo)) error {
+	return walkDepth(path, visit, 0)
+}
 
 // maxDepth ends loops of symbolic links.
 const maxDepth = 16
 
-func walkDepth(path string, visit func(string, fs.FileInfo), depth int) {
+func walkDepth(path string, visit func(string, fs.FileInfo), depth int) error {
 	d, err := os.Stat(path)
 	if err != nil || depth > maxDepth {
-		return
+		return nil
 	}
 	visit(path, d)
 	if !d.IsDir() {
-		return
+		return nil
 	}
 	entries, err := os.ReadDir(path)
-	if err != nil {
-		return
-	}
 	for _, e := range entries {
 		if n := e.Name(); !strings.HasPrefix(n, ".") && !strings.HasPrefix(n, "_") && !strings.HasSuffix(n, "~") {
-			walkDepth(filepath.Join(path, n), visit, depth+1)
+			if e := walkDepth(filepath.Join(path, n), visit, depth+1); e != nil {
+				err = e
+			}
 		}
 	}
+	return err
 }

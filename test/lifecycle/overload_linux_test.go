@@ -394,9 +394,10 @@ func TestNoDescriptors(t *testing.T) {
 		waiting = append(waiting, c)
 	}
 	b.configure(strings.Replace(config, `body = "own"`, `body = "new"`, 1))
+	p.signal(unix.SIGHUP)
 	b.await(mark, "configuration refused")
 	before := p.cpu()
-	const watch = 3 * time.Second
+	const watch = 2 * time.Second
 	for end := time.Now().Add(watch); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		// Somebody always wants in.
 		c, err := net.DialTimeout("tcp", p.addrs["main"], patience)

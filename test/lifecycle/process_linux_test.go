@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,6 +132,9 @@ func (b *bed) configure(text string) {
 
 // replace writes a file so that nobody sees half of it.
 func replace(path string, p []byte, mode os.FileMode) error {
+	// A process started meanwhile would have it open, and nobody could run it.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	dir, name := filepath.Split(path)
 	tmp := filepath.Join(dir, "."+name)
 	_ = os.Remove(tmp)
