@@ -31,6 +31,8 @@ type Server struct {
 	base     *http.Server // carries limits, and the drain to the library
 	pool     sync.Pool    // *stream
 
+	draining atomic.Bool
+
 	mu   sync.Mutex
 	open map[net.Conn]struct{}
 }
@@ -82,14 +84,27 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn, info *exchange.Conn
 		s.mu.Unlock()
 		nc.Close()
 	}()
+	if s.draining.Load() {
+		defer time.AfterFunc(lateGrace, s.tell).Stop()
+	}
 	s.h2.ServeConn(nc, &http2.ServeConnOpts{
 		Context: ctx, BaseConfig: s.base,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(info, w, r) }),
 	})
 }
 
+// lateGrace is the time that a connection which got here while the server drains
+// has for its first request, before it is asked to leave.
+const lateGrace = 250 * time.Millisecond
+
 // Drain asks every client to leave (GOAWAY) and lets streams finish.
 func (s *Server) Drain() {
+	s.draining.Store(true)
+	s.tell()
+	time.AfterFunc(lateGrace, s.tell) // those that were about to be known
+}
+
+func (s *Server) tell() {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = s.base.Shutdown(ended) // tells the library; there is nothing to wait for
@@ -112,6 +127,9 @@ func (s *Server) serve(info *exchange.Conn, w http.ResponseWriter, r *http.Reque
 	}
 	t.begin(w, r, s.timeouts.Load())
 	t.x.Reset(r.Context(), info, t)
+	if s.draining.Load() {
+		w.Header().Set("Connection", "close") // the library sends GOAWAY in its place
+	}
 	if status, reason := t.request(r, s.limits.Load()); status != 0 {
 		if f, ok := s.handler.(http1.Refuser); ok {
 			f.Refuse(&t.x, status, reason)

@@ -1,5 +1,7 @@
 package listen_test
 
+//lint:file-ignore SA1019 a transport that takes a connection which is there already
+
 import (
 	"bufio"
 	"context"
