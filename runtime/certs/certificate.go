@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -63,6 +64,17 @@ var ErrExpired = errors.New("the certificate has expired")
 // can't be parsed, a key of another certificate, or ErrExpired for a chain that
 // is over at now while what is shown is not.
 func (c *Certificate) Replace(chain tls.Certificate, now time.Time) error {
+	stale := map[*Server]bool{}
+	err := c.replace(chain, now, stale)
+	for s := range stale {
+		s.reindex()
+	}
+	return err
+}
+
+// replace leaves it to the caller to reindex the servers that it adds to stale:
+// where many certificates change at once, each server is reindexed once.
+func (c *Certificate) replace(chain tls.Certificate, now time.Time, stale map[*Server]bool) error {
 	next, err := newShown(chain)
 	if err != nil {
 		return err
@@ -74,9 +86,7 @@ func (c *Certificate) Replace(chain tls.Certificate, now time.Time) error {
 		return fmt.Errorf("%w on %s", ErrExpired, next.chain.Leaf.NotAfter.UTC().Format(time.DateOnly))
 	}
 	c.current.Store(next)
-	for s := range c.servers {
-		s.reindex()
-	}
+	maps.Copy(stale, c.servers)
 	return nil
 }
 

@@ -79,8 +79,12 @@ func (s *Store) watch() {
 func (s *Store) poll(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	stale := map[*Server]bool{}
 	for _, src := range s.sources {
-		s.look(src, now)
+		s.look(src, now, stale)
+	}
+	for srv := range stale {
+		srv.reindex()
 	}
 	if s.tickets.turn(now) {
 		for srv := range s.servers {
@@ -89,8 +93,9 @@ func (s *Store) poll(now time.Time) {
 	}
 }
 
-// look reads src again if its files changed and have settled.
-func (s *Store) look(src *source, now time.Time) {
+// look reads src again if its files changed and have settled. It adds the servers
+// that have to be reindexed then.
+func (s *Store) look(src *source, now time.Time, stale map[*Server]bool) {
 	current := src.stat()
 	switch {
 	case same(current, src.seen):
@@ -101,7 +106,7 @@ func (s *Store) look(src *source, now time.Time) {
 		return
 	}
 	src.seen, src.pending = current, nil
-	if err := src.read(now); err != nil {
+	if err := src.read(now, stale); err != nil {
 		src.refused++
 		s.log.Error("the new "+src.what()+" can't be used; the one from before stays", append(src.attrs(), "error", err.Error())...)
 		return
@@ -142,7 +147,7 @@ func (s *Store) use(key sourceKey, make func() *source) (*source, func(), error)
 		src = make()
 		src.seen = src.stat()
 		now := time.Now()
-		if err := src.read(now); err != nil {
+		if err := src.read(now, map[*Server]bool{}); err != nil { // nobody follows yet
 			return nil, nil, err
 		}
 		if c := src.certificate; c != nil && now.After(c.Leaf().NotAfter) {
@@ -224,8 +229,8 @@ func (src *source) label() [2]string {
 	return [2]string{"", src.key.certFile}
 }
 
-// read reads the files as they are now.
-func (src *source) read(now time.Time) error {
+// read reads the files as they are now, and adds the servers to be reindexed.
+func (src *source) read(now time.Time, stale map[*Server]bool) error {
 	if src.authorities != nil {
 		text, err := readFile(src.key.certFile)
 		if err == nil {
@@ -240,7 +245,7 @@ func (src *source) read(now time.Time) error {
 	if err := src.because(certErr, keyErr); err != nil {
 		return err
 	}
-	return src.because(src.certificate.Replace(pair, now), nil)
+	return src.because(src.certificate.replace(pair, now, stale), nil)
 }
 
 // because says which file is wrong.
