@@ -37,6 +37,7 @@ listener "local" {
 // program for it, and goes on to an upgrade and to reloads that leave a socket
 // and come back to it.
 func TestSocketActivation(t *testing.T) {
+	t.Parallel()
 	activate := need.Program(t, "systemd-socket-activate")
 	b := newBed(t, fmt.Sprintf(activated, "", "one"))
 	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free

@@ -123,6 +123,7 @@ func TestDrain(t *testing.T) {
 
 // TestDrainEnds bounds the drain, by its time and by a second signal.
 func TestDrainEnds(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, drain string
 		second      bool
@@ -131,6 +132,7 @@ func TestDrainEnds(t *testing.T) {
 		{"at a second signal", "60s", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			tick := make(chan string)
 			addr := backend(t, ticking(tick))
 			b := newBed(t, fmt.Sprintf(drained, "0s", c.drain, addr))

@@ -316,6 +316,7 @@ func TestTooManyRequests(t *testing.T) {
 // with what it has, turns others away, rests meanwhile, and recovers by itself,
 // a changed configuration included.
 func TestNoDescriptors(t *testing.T) {
+	t.Parallel()
 	const limit = 64
 	addr := backend(t, ticking(nil))
 	config := fmt.Sprintf(limited, "", addr)
