@@ -18,6 +18,13 @@ type Target struct {
 	Weight   int
 }
 
+// Mirror is an upstream that gets copies of requests.
+type Mirror struct {
+	Upstream Ref
+	Percent  float64
+	Range    hcl.Range
+}
+
 // Redirect answers with a Location.
 type Redirect struct {
 	URL    *Expr
@@ -115,6 +122,24 @@ func (l *loader) decodeSplit(b block) []Target {
 		l.diags.errorf(b.DefRange, "Empty split", "All weights of the split are 0: no request could go anywhere.")
 	}
 	return out
+}
+
+func (l *loader) decodeMirror(b block, r *Route) *Mirror {
+	s := l.read(b, mirrorSchema)
+	m := &Mirror{Percent: 100, Range: b.DefRange}
+	s.percent("percent", &m.Percent)
+	if r.Redirect != nil || r.Respond != nil {
+		l.diags.errorf(b.DefRange, "Nothing to mirror", "Only a route that forwards can have a mirror: this one answers itself.")
+	}
+	if !s.require("upstream", "upstream."+b.scope.example("upstream")) {
+		return nil
+	}
+	ref := s.ref("upstream", "upstream")
+	if ref == nil {
+		return nil
+	}
+	m.Upstream = *ref
+	return m
 }
 
 func (l *loader) decodeRedirect(b block, opt exprScope) *Redirect {
@@ -296,6 +321,7 @@ func (s *section) editable(name string, rng hcl.Range) bool {
 var (
 	splitSchema       = &hcl.BodySchema{Blocks: labelledBlocks("to")}
 	toSchema          = &hcl.BodySchema{Attributes: attrs("upstream", "weight")}
+	mirrorSchema      = &hcl.BodySchema{Attributes: attrs("upstream", "percent")}
 	redirectSchema    = &hcl.BodySchema{Attributes: attrs("url", "status")}
 	respondSchema     = &hcl.BodySchema{Attributes: attrs("status", "body", "headers")}
 	rewriteSchema     = &hcl.BodySchema{Attributes: attrs("path", "host", "query")}

@@ -289,6 +289,9 @@ func (b *builder) route(r *Route) *proxy.Route {
 	for _, t := range r.Split {
 		out.Split = append(out.Split, proxy.Target{Cluster: b.clusters[t.Upstream.ID], Weight: t.Weight})
 	}
+	if m := r.Mirror; m != nil {
+		out.Mirror = &proxy.Mirror{Cluster: b.clusters[m.Upstream.ID], Percent: m.Percent}
+	}
 	if d := r.Redirect; d != nil {
 		out.Redirect = &proxy.Redirect{URL: d.URL.Eval, Status: d.Status}
 	}

@@ -27,6 +27,8 @@ type RouteInfo struct {
 	Action string `json:"action"`
 	// Targets are the upstreams of a route that forwards.
 	Targets []TargetInfo `json:"targets,omitempty"`
+	// Mirror is the upstream that gets copies.
+	Mirror string `json:"mirror,omitempty"`
 	// At is the file and line.
 	At string `json:"at"`
 }
@@ -83,6 +85,9 @@ func (c *Config) RouteInfo(i int) RouteInfo {
 		info.Action = "respond"
 	default:
 		info.Action = "forward"
+	}
+	if r.Mirror != nil {
+		info.Mirror = r.Mirror.Upstream.ID
 	}
 	for _, t := range r.Split {
 		to := TargetInfo{Upstream: t.Upstream.ID, Weight: t.Weight}

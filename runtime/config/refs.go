@@ -284,6 +284,9 @@ func (l *loader) checkReferences() {
 		for i := range r.Split {
 			l.known("upstream", r.Split[i].Upstream)
 		}
+		if r.Mirror != nil {
+			l.known("upstream", r.Mirror.Upstream)
+		}
 		filters(r.Filters)
 	}
 }

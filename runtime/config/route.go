@@ -36,6 +36,7 @@ type Route struct {
 	Redirect        *Redirect
 	Respond         *Respond
 	Rewrite         *Rewrite
+	Mirror          *Mirror // nil: none
 	RequestHeaders  []HeaderEdit
 	ResponseHeaders []HeaderEdit
 
@@ -74,7 +75,9 @@ func (l *loader) decodeRoute(b block) {
 		opt.response = true
 		r.ResponseHeaders = l.decodeHeaderEdits(n, opt)
 	}
-	s.unavailable("mirror")
+	if n, ok := s.one("mirror"); ok {
+		r.Mirror = l.decodeMirror(n, r)
+	}
 	r.broken = l.diags.Errors() > before
 	l.cfg.Routes = append(l.cfg.Routes, r)
 }

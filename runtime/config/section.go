@@ -171,6 +171,21 @@ func (s *section) number(name string, dst *int, lo, hi int) bool {
 	return true
 }
 
+// percent decodes a number from 0 to 100, which may have a fraction.
+func (s *section) percent(name string, dst *float64) bool {
+	v, ok := s.value(name, cty.Number, "50")
+	if !ok {
+		return false
+	}
+	f, _ := v.AsBigFloat().Float64()
+	if f < 0 || f > 100 {
+		s.l.diags.errorf(s.rangeOf(name), "Number out of range", "%s takes a number from 0 to 100, not %s.", s.name+"."+name, v.AsBigFloat().Text('g', 10))
+		return false
+	}
+	*dst = f
+	return true
+}
+
 // oneOf decodes a string that is one of values.
 func (s *section) oneOf(name string, dst *string, values ...string) bool {
 	v, ok := s.value(name, cty.String, fmt.Sprintf("%q", values[0]))

@@ -261,6 +261,7 @@ func (g *Gateway) stop(ctx context.Context, d time.Duration) error {
 	defer cancel()
 	err := g.listeners.Shutdown(drain)
 	g.engine.Swap(emptyTable())
+	g.engine.Close()
 	g.retire(g.serving.Load())
 	g.retired.Wait()
 	err = errors.Join(err, g.dispose(ctx))

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -23,13 +24,24 @@ type Engine struct {
 	active  atomic.Int64 // kept only while a table bounds it
 	shed    atomic.Int64 // turned away for that bound
 	flows   sync.Pool    // *flow
+
+	life    context.Context // of what outlives exchanges
+	kill    context.CancelFunc
+	mirrors tasks
 }
 
 // NewEngine makes an engine that answers with t's routes.
 func NewEngine(t *Table, m *telemetry.Metrics, log *slog.Logger) *Engine {
 	e := &Engine{metrics: m, nowhere: m.Route(""), log: log}
+	e.life, e.kill = context.WithCancel(context.Background())
 	e.table.Store(t)
 	return e
+}
+
+// Close ends what outlives exchanges, when there are none any more.
+func (e *Engine) Close() {
+	e.kill()
+	e.mirrors.close()
 }
 
 // Swap makes t the table of every exchange that starts from now on. Exchanges
@@ -51,6 +63,7 @@ type flow struct {
 	chain *Chain // acquired; nil after release
 
 	try             try             // the upstream side
+	copy            *copied         // of the request body for a mirror; nil without one
 	started, passed uint64          // steps whose Request ran; and returned Continue
 	times           []time.Duration // by step, then the upstream's; nil unless asked for
 	trace           *Trace          // nil unless the exchange is only explained
@@ -92,7 +105,11 @@ func (e *Engine) Refuse(x *exchange.Exchange, status int, reason string) {
 	x.Start = time.Now()
 	x.Now = x.Start
 	f := e.flow(x)
+	if f.t.RequestID != "" {
+		x.ID = newID(&x.Arena, x.Start)
+	}
 	answer(x, &failure{status: status, detail: reason})
+	f.editResponse()
 	x.Response.Close = true
 	if f.write() == nil {
 		f.record()
@@ -111,6 +128,7 @@ func (f *flow) finish() {
 	}
 	f.leave()
 	f.settle()
+	f.copy.abandon()
 	f.record()
 	f.x.Forget()
 	e := f.e
@@ -194,6 +212,9 @@ func (f *flow) run() error {
 	if f.trace != nil {
 		f.trace.Forwarded = true
 		return nil
+	}
+	if r.Mirror != nil {
+		f.mirror(r.Mirror)
 	}
 	return f.forward()
 }

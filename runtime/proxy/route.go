@@ -48,6 +48,8 @@ type Route struct {
 	Split    []Target
 	Redirect *Redirect
 	Respond  *Respond
+	// Mirror gets copies of requests that are forwarded; nil: nobody does.
+	Mirror *Mirror
 
 	Rewrite         *Rewrite
 	RequestHeaders  []HeaderEdit

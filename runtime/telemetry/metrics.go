@@ -32,6 +32,7 @@ type Metrics struct {
 	reloadOK        prometheus.Gauge
 	reloadTime      prometheus.Gauge
 	panics          prometheus.Counter
+	mirrorDropped   *prometheus.CounterVec
 
 	mu        sync.Mutex
 	routes    map[string]*Route
@@ -76,6 +77,7 @@ func New(reg *prometheus.Registry) *Metrics {
 		pluginInstances: gauge("headgate_plugin_instances", "Instances of a plugin.", "plugin"),
 		decisions:       counter("headgate_policy_decisions_total", "Decisions of a policy: allow, deny or error.", "policy", "result"),
 		decisionSeconds: histogram("headgate_policy_decision_duration_seconds", "Time of one decision.", filterBuckets, "policy"),
+		mirrorDropped:   counter("headgate_mirror_dropped_total", "Requests that should have been mirrored and were not: the body was too long, or the mirror too slow.", "route"),
 		reloads:         counter("headgate_config_reloads_total", "Loads of the configuration by result: ok or refused.", "result"),
 		routes:          map[string]*Route{},
 		filters:         map[[2]string]*Filter{},
@@ -235,6 +237,9 @@ func (m *Metrics) Reload(ok bool, t time.Time) {
 	m.reloadOK.Set(1)
 	m.reloadTime.Set(float64(t.UnixNano()) / 1e9)
 }
+
+// MirrorDropped counts a request that was not mirrored.
+func (m *Metrics) MirrorDropped(route string) { m.mirrorDropped.WithLabelValues(route).Inc() }
 
 // Panic counts a recovered panic.
 func (m *Metrics) Panic() { m.panics.Inc() }

@@ -19,6 +19,7 @@ func (m *Metrics) Retain(n Names) {
 		if name != "" && !n.Routes[name] { // "" is what matched no route
 			r.gone = true
 			delete(m.routes, name)
+			drop("route", name, m.mirrorDropped)
 			if s := r.series.Load(); s != nil {
 				s.requests.gone = true
 				drop("route", name, m.requests, m.duration, m.active)

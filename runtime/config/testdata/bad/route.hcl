@@ -57,8 +57,15 @@ route "paths" {
   upstream    = upstream.orders
   timeout     = "1"    # ERROR: needs a unit
   buffer      = "1 XB" # ERROR: a size is
-  mirror { # ERROR: not available
-    upstream = upstream.orders
+  mirror {
+    upstream = upstream.orderz # ERROR: Did you mean "orders"?
+    percent  = 101             # ERROR: takes a number from 0 to 100, not 101
+  }
+}
+route "mirror" {
+  path = "/mirror"
+  respond {}
+  mirror { # ERROR: mirror needs upstream | this one answers itself
   }
 }
 route "compose" {

@@ -203,6 +203,10 @@ route "split" {
       weight   = 5
     }
   }
+  mirror {
+    upstream = upstream.team["a"]
+    percent  = 0.5
+  }
 }
 route "old" {
   path_regex = "/old/[0-9]+"
