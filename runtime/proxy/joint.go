@@ -8,26 +8,34 @@ import (
 )
 
 // joint is the state that the two directions of a tunnel share.
-type joint struct{ moved atomic.Int64 }
+type joint struct {
+	moved atomic.Int64 // when a byte was last seen to move, Unix nanoseconds
+}
 
 // copy moves bytes from src to dst, in the kernel where both are sockets, until
 // src ends, either breaks, or neither direction moved for idle. It returns the
 // bytes moved.
 func (j *joint) copy(dst, src net.Conn, idle time.Duration) int64 {
+	// A direction tells at the end of a turn that it moved. So the other one has
+	// to look back by a turn more than idle.
+	turn := idle / 4
+	j.moved.Store(time.Now().UnixNano())
 	var total int64
 	for {
-		before := j.moved.Load()
-		if src.SetReadDeadline(time.Now().Add(idle)) != nil {
+		if src.SetReadDeadline(time.Now().Add(turn)) != nil {
 			return total
 		}
 		n, err := io.Copy(dst, src)
 		total += n
-		j.moved.Add(n)
+		now := time.Now().UnixNano()
+		if n > 0 {
+			j.moved.Store(now)
+		}
 		switch {
 		case err == nil:
 			halfClose(dst)
 			return total
-		case isTimeout(err) && j.moved.Load() != before:
+		case isTimeout(err) && now-j.moved.Load() < int64(idle+turn):
 			continue
 		}
 		// Broken or idle: wake the other direction too.
