@@ -28,18 +28,18 @@ func ends(x *exchange.Exchange) {
 	}
 }
 
-func proxySpec(address string) listen.Spec {
+func proxySpec(address string, patience time.Duration) listen.Spec {
 	return listen.Spec{
 		Name: "p", Address: address, HTTP1: true, ProxyProtocol: true,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
-		Timeouts:       http1.Timeouts{Header: 100 * time.Millisecond},
+		Timeouts:       http1.Timeouts{Header: patience},
 	}
 }
 
 func TestProxyProtocol(t *testing.T) {
 	b := newBed(t)
 	b.handler.serve = ends
-	b.apply(proxySpec("127.0.0.1:0"))
+	b.apply(proxySpec("127.0.0.1:0", 5*time.Second))
 	src := &net.TCPAddr{IP: net.ParseIP("203.0.113.9"), Port: 4000}
 	dst := &net.TCPAddr{IP: net.ParseIP("198.51.100.1"), Port: 443}
 	const want = "203.0.113.9:4000 198.51.100.1:443 203.0.113.9 443"
@@ -80,7 +80,7 @@ func TestProxyProtocol(t *testing.T) {
 func TestProxyProtocolRefuses(t *testing.T) {
 	b := newBed(t)
 	b.handler.serve = ends
-	b.apply(proxySpec("127.0.0.1:0"))
+	b.apply(proxySpec("127.0.0.1:0", 100*time.Millisecond))
 	for name, send := range map[string]string{
 		"no header": "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "silence": "", "half": "PROXY TCP4 1.1",
 		"malformed": "PROXY TCP4 a b c d\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -101,7 +101,7 @@ func TestProxyProtocolRefuses(t *testing.T) {
 func TestUntrustedPeer(t *testing.T) {
 	b := newBed(t)
 	b.handler.serve = ends
-	spec := proxySpec("127.0.0.1:0")
+	spec := proxySpec("127.0.0.1:0", 5*time.Second)
 	spec.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	b.apply(spec)
 	c, in := dial(t, b.addr("p"))
@@ -123,7 +123,7 @@ func TestUntrustedPeer(t *testing.T) {
 func TestProxyProtocolThenTLS(t *testing.T) {
 	b := newBed(t)
 	b.handler.serve = ends
-	spec := proxySpec("127.0.0.1:0")
+	spec := proxySpec("127.0.0.1:0", 5*time.Second)
 	spec.TLS = tlsSpec(t, "p", "").TLS
 	b.apply(spec)
 	c, _ := dial(t, b.addr("p"))
