@@ -160,6 +160,26 @@ func Classify[T ~string | ~[]byte](name T) Name {
 	return NameOther
 }
 
+// maxAlias is the length of the longest name with a dash.
+const maxAlias = len("x-forwarded-client-cert")
+
+// Alias reports whether name is one that the gateway looks at, but for underscores
+// in the place of dashes. CGI makes one variable of both, so that a backend could
+// take X_Forwarded_For for what the gateway says: no front end lets one in.
+func Alias[T ~string | ~[]byte](name T) bool {
+	if len(name) > maxAlias {
+		return false
+	}
+	var dashed [maxAlias]byte
+	found := false
+	for i := range len(name) {
+		if dashed[i] = name[i]; name[i] == '_' {
+			dashed[i], found = '-', true
+		}
+	}
+	return found && Classify(dashed[:len(name)]) != NameOther
+}
+
 // EqualFold reports whether name equals lower, which is ASCII in lower case,
 // whatever the case of name. Only ASCII letters fold (RFC 9110 section 5.1).
 func EqualFold[T ~string | ~[]byte](name T, lower string) bool {

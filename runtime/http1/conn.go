@@ -46,6 +46,7 @@ type serverConn struct {
 	mu       sync.Mutex // guards what follows
 	expect   bool       // the client waits for 100 (Continue)
 	headSent bool
+	broken   bool // the request body is malformed: nothing can follow it
 
 	bodyDone atomic.Bool
 	stopped  atomic.Bool
@@ -275,7 +276,7 @@ func (c *serverConn) start(m meta) {
 	if m.close || c.http10 && !m.keepAlive {
 		c.closing = true
 	}
-	c.headSent = false
+	c.headSent, c.broken = false, false
 	c.stopped.Store(false)
 	kind := bodyLength
 	if m.chunked {
@@ -311,6 +312,10 @@ func (c *serverConn) Next() ([]byte, error) {
 			c.bodyDone.Store(true)
 		} else if c.stopped.Load() {
 			err = errStop
+		} else {
+			c.mu.Lock()
+			c.broken = true
+			c.mu.Unlock()
 		}
 	}
 	return p, err

@@ -70,8 +70,8 @@ func (c *serverConn) writeHead() error {
 	}
 	c.mu.Lock()
 	c.headSent = true
-	if c.expect && !c.bodyDone.Load() {
-		// Whether the client sends its content now can't be known.
+	if c.broken || c.expect && !c.bodyDone.Load() {
+		// Whether a client that was not invited sends its content can't be known.
 		c.closing = true
 	}
 	c.mu.Unlock()

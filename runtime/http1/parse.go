@@ -61,6 +61,7 @@ type meta struct {
 // The classes of bytes.
 const (
 	tokenByte  = 1 << iota // tchar (RFC 9110 section 5.6.2)
+	plainByte              // tchar but the underscore
 	valueByte              // may stand in a field value
 	targetByte             // may stand in a request target
 	hostByte               // may stand in a host with its port (RFC 3986 section 3.2)
@@ -71,6 +72,9 @@ var class = func() (t [256]uint8) {
 	for c := range 256 {
 		if exchange.ValidName([]byte{byte(c)}) {
 			t[c] |= tokenByte
+			if c != '_' {
+				t[c] |= plainByte
+			}
 		}
 		if exchange.ValidValue([]byte{byte(c)}) {
 			t[c] |= valueByte
@@ -150,6 +154,9 @@ func findEnd(buf []byte, seen int, lim Limits) (int, error) {
 		if at+i == 0 || buf[at+i-1] != '\r' {
 			return 0, bad("a line ends without CR")
 		}
+		if at+i > 1 && buf[at+i-2] == '\r' {
+			return 0, bad("a line ends in two CRs")
+		}
 		at += i + 1
 	}
 }
@@ -163,7 +170,11 @@ const maxName = 1<<16 - 1
 func parseFields(h *exchange.Head, buf []byte, at int, lim Limits, m *meta) (end int, err error) {
 	for count := 0; ; count++ {
 		name := at
-		for at < len(buf) && class[buf[at]]&tokenByte != 0 {
+		for at < len(buf) && class[buf[at]]&plainByte != 0 {
+			at++
+		}
+		underscore := at < len(buf) && buf[at] == '_'
+		for underscore && at < len(buf) && class[buf[at]]&tokenByte != 0 {
 			at++
 		}
 		nameLen := at - name
@@ -207,13 +218,16 @@ func parseFields(h *exchange.Head, buf []byte, at int, lim Limits, m *meta) (end
 			last--
 		}
 		id := exchange.Classify(buf[name : name+nameLen])
+		at = eol + 2
+		if underscore && exchange.Alias(buf[name:name+nameLen]) {
+			continue
+		}
 		h.AddSpan(id, name, nameLen, v, last-v)
 		if id != exchange.NameOther {
 			if err := m.note(id, buf[v:last]); err != nil {
 				return 0, err
 			}
 		}
-		at = eol + 2
 	}
 }
 

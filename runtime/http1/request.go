@@ -26,7 +26,14 @@ func parseRequest(buf []byte, seen int, r *exchange.Request, lim Limits) (int, m
 		start = 2
 	}
 	if seen > 0 {
-		if n, err := findEnd(buf[start:], max(seen-start, 0), lim); n == 0 || err != nil {
+		n, err := findEnd(buf[start:], max(seen-start, 0), lim)
+		if n == 0 && err == nil {
+			// What is no request is refused before the rest of it comes.
+			if eol := bytes.IndexByte(buf[start:], '\n'); eol >= 0 && start+eol >= seen {
+				err = parseRequestLine(buf[start:start+eol], r, lim)
+			}
+		}
+		if n == 0 || err != nil {
 			return 0, m, err
 		}
 	}
@@ -49,6 +56,10 @@ func parseRequest(buf []byte, seen int, r *exchange.Request, lim Limits) (int, m
 	return n, m, err
 }
 
+// maxMethod is the longest method that is passed on, in bytes. The registered ones
+// have at most 18.
+const maxMethod = 64
+
 // parseRequestLine parses line, which ends in CR (RFC 9112 section 3).
 func parseRequestLine(line []byte, r *exchange.Request, lim Limits) error {
 	if len(line) == 0 || line[len(line)-1] != '\r' {
@@ -58,6 +69,9 @@ func parseRequestLine(line []byte, r *exchange.Request, lim Limits) error {
 	sp := bytes.IndexByte(line, ' ')
 	if sp <= 0 || !all(line[:sp], tokenByte) {
 		return bad("the request line has no valid method")
+	}
+	if sp > maxMethod {
+		return &Error{501, "this method is not supported"}
 	}
 	r.Method = method(line[:sp])
 	rest := line[sp+1:]
@@ -219,10 +233,26 @@ func frameRequest(r *exchange.Request, m *meta) error {
 		r.Length = exchange.Unknown
 	}
 	// An offer is ignored if it comes with content, which would have to be read
-	// first, or is to leave HTTP/1.1 for a protocol that would bypass the routes.
+	// first.
 	r.Upgrade = ""
-	if m.upgrade && m.upgrades == 1 && !http10 && r.Length == 0 && !exchange.EqualFold(m.upgradeTo, "h2c") {
+	if m.upgrade && m.upgrades == 1 && !http10 && r.Length == 0 && tunnels(m.upgradeTo) {
 		r.Upgrade = m.upgradeTo
 	}
 	return nil
+}
+
+// tunnels reports whether a client may offer to leave HTTP for protocol: one, so
+// that it is known which, and none that is HTTP again, or HTTP beneath TLS, whose
+// requests would bypass the routes.
+func tunnels(protocol string) bool {
+	name, version, _ := strings.Cut(protocol, "/")
+	if !all(name, tokenByte) || !all(version, tokenByte) {
+		return false
+	}
+	for _, s := range [...]string{"", "h2c", "h2", "http", "tls"} {
+		if exchange.EqualFold(name, s) {
+			return false
+		}
+	}
+	return true
 }

@@ -89,7 +89,7 @@ func (t *stream) request(r *http.Request, lim *http1.Limits) (status int, reason
 			q.Head.Add(lower, values[0])
 			continue
 		}
-		if id.HopByHop() || id == exchange.NameHost || id == exchange.NameContentLength {
+		if id.HopByHop() || id == exchange.NameHost || id == exchange.NameContentLength || exchange.Alias(lower) {
 			continue
 		}
 		if id == exchange.NameCookie && len(values) > 1 { // RFC 9113 section 8.2.3
