@@ -59,6 +59,56 @@ func TestBuildTLS(t *testing.T) {
 	}
 }
 
+// TestBrokenInForce loads a configuration again whose files broke meanwhile. What
+// is in force goes on; what is new has to be right.
+func TestBrokenInForce(t *testing.T) {
+	text := `
+certificate "a" {
+  cert_file = "a.crt"
+  key_file  = "a.key"
+}
+listener "l" {
+  address = ":1"
+  tls {
+    certificates = [certificate.a]
+    client_auth {
+      mode    = "require"
+      ca_file = "a.crt"
+    }
+  }
+}
+`
+	dir := write(t, map[string]string{"x.hcl": text})
+	for to, from := range map[string]string{"a.crt": "api.crt", "a.key": "api.key"} {
+		b, err := os.ReadFile("testdata/tls/" + from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(dir+"/"+to, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, d := Load(Source{Paths: []string{dir}})
+	if d.HasErrors() {
+		t.Fatal(d.Text())
+	}
+	if err := os.WriteFile(dir+"/a.crt", []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, d := Load(Source{Paths: []string{dir}, Previous: before}); d.Len() != 0 {
+		t.Error(d.Text())
+	}
+	if _, d := Load(Source{Paths: []string{dir}}); d.Errors() != 2 {
+		t.Error(d.Text())
+	}
+	if err := os.WriteFile(dir+"/x.hcl", []byte(strings.ReplaceAll(text, "a.key", "./b.key")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, d := Load(Source{Paths: []string{dir}, Previous: before}); d.Errors() != 2 {
+		t.Error(d.Text())
+	}
+}
+
 // TestFilesGoBetween takes files away after they were checked.
 func TestFilesGoBetween(t *testing.T) {
 	dir := write(t, map[string]string{"x.hcl": `

@@ -15,8 +15,7 @@ type Certificate struct {
 	// CertFile and KeyFile are resolved.
 	CertFile, KeyFile string
 
-	Range, CertRange hcl.Range
-	leaf             *x509.Certificate // as it was when it was loaded
+	Range, CertRange, KeyRange hcl.Range
 }
 
 func (l *loader) decodeCertificate(b block) {
@@ -28,24 +27,12 @@ func (l *loader) decodeCertificate(b block) {
 	if s.has("domains") {
 		l.diags.errorf(s.attrs["domains"].rng, "Conflicting arguments", "domains goes with an acme block: the names of a certificate in a file are those that it was made for.")
 	}
-	c := &Certificate{Name: b.id, Range: b.DefRange, CertRange: s.rangeOf("cert_file")}
+	c := &Certificate{Name: b.id, Range: b.DefRange, CertRange: s.rangeOf("cert_file"), KeyRange: s.rangeOf("key_file")}
 	s.shown("cert_file", "key_file")
 	ok := s.path("cert_file", &c.CertFile, "api.crt")
-	if !s.path("key_file", &c.KeyFile, "api.key") || !ok {
-		return
+	if s.path("key_file", &c.KeyFile, "api.key") && ok {
+		l.cfg.Certificates = append(l.cfg.Certificates, c)
 	}
-	pair, certErr, keyErr := certs.ReadPair(c.CertFile, c.KeyFile)
-	if certErr != nil {
-		l.diags.errorf(c.CertRange, "Unusable certificate", "certificate.cert_file: %s: %s.", c.CertFile, certErr)
-	}
-	if keyErr != nil {
-		l.diags.errorf(s.rangeOf("key_file"), "Unusable private key", "certificate.key_file: %s: %s.", c.KeyFile, keyErr)
-	}
-	if certErr == nil && keyErr == nil {
-		c.leaf = pair.Leaf
-		l.checkTime(c)
-	}
-	l.cfg.Certificates = append(l.cfg.Certificates, c)
 }
 
 // path decodes a required path and resolves it.
@@ -62,15 +49,66 @@ func (s *section) path(name string, dst *string, example string) bool {
 	return true
 }
 
-// checkTime warns of a certificate that clients refuse today. It is no error:
-// the others are to be served all the same, and the file is read again.
-func (l *loader) checkTime(c *Certificate) {
-	switch now := time.Now(); {
-	case now.After(c.leaf.NotAfter):
-		l.diags.warnf(c.CertRange, "Expired certificate", "%s has expired on %s: clients will refuse it.", c.CertFile, c.leaf.NotAfter.UTC().Format(time.DateOnly))
-	case now.Before(c.leaf.NotBefore):
-		l.diags.warnf(c.CertRange, "Certificate of the future", "%s is not valid before %s: clients will refuse it.", c.CertFile, c.leaf.NotBefore.UTC().Format(time.DateOnly))
+// checkTLS reads the files of certificates and authorities. Those of the
+// configuration in force are left out: their files are watched, and one that is
+// broken just now, while the one from before is shown, must not keep a change of
+// a route away.
+func (l *loader) checkTLS() {
+	inForce := map[[3]string]bool{} // by name and files; of authorities, by file
+	if p := l.src.Previous; p != nil {
+		for _, c := range p.Certificates {
+			inForce[[3]string{c.Name, c.CertFile, c.KeyFile}] = true
+		}
+		for _, n := range p.Listeners {
+			if n.TLS != nil {
+				inForce[[3]string{"", n.TLS.ClientAuth.CAFile}] = true
+			}
+		}
 	}
+	leaves := map[string]*x509.Certificate{}
+	for _, c := range l.cfg.Certificates {
+		if !inForce[[3]string{c.Name, c.CertFile, c.KeyFile}] {
+			leaves[c.Name] = l.checkPair(c)
+		}
+	}
+	for _, n := range l.cfg.Listeners {
+		if n.TLS == nil {
+			continue
+		}
+		if a := &n.TLS.ClientAuth; a.CAFile != "" && !inForce[[3]string{"", a.CAFile}] {
+			if err := certs.CheckAuthorities(a.CAFile); err != nil {
+				l.diags.errorf(a.CARange, "Unusable authorities", "client_auth.ca_file: %s: %s.", a.CAFile, err)
+			}
+		}
+		for i, ref := range n.TLS.Certificates {
+			if leaf := leaves[ref.ID]; i > 0 && leaf != nil && len(leaf.DNSNames) == 0 {
+				l.diags.warnf(ref.Range, "Certificate without a name", "The certificate %q has no DNS name in its subjectAltName, so no client can ask for it. Only the first of a listener's certificates is shown to those who ask for another name.", ref.ID)
+			}
+		}
+	}
+}
+
+// checkPair reads the files of c, and returns the certificate or nil. It warns of
+// one that clients refuse today: the others are to be served all the same, and
+// the file is read again.
+func (l *loader) checkPair(c *Certificate) *x509.Certificate {
+	pair, certErr, keyErr := certs.ReadPair(c.CertFile, c.KeyFile)
+	if certErr != nil {
+		l.diags.errorf(c.CertRange, "Unusable certificate", "certificate.cert_file: %s: %s.", c.CertFile, certErr)
+	}
+	if keyErr != nil {
+		l.diags.errorf(c.KeyRange, "Unusable private key", "certificate.key_file: %s: %s.", c.KeyFile, keyErr)
+	}
+	if pair.Leaf == nil {
+		return nil
+	}
+	switch now := time.Now(); {
+	case now.After(pair.Leaf.NotAfter):
+		l.diags.warnf(c.CertRange, "Expired certificate", "%s has expired on %s: clients will refuse it.", c.CertFile, pair.Leaf.NotAfter.UTC().Format(time.DateOnly))
+	case now.Before(pair.Leaf.NotBefore):
+		l.diags.warnf(c.CertRange, "Certificate of the future", "%s is not valid before %s: clients will refuse it.", c.CertFile, pair.Leaf.NotBefore.UTC().Format(time.DateOnly))
+	}
+	return pair.Leaf
 }
 
 var certificateSchema = &hcl.BodySchema{Attributes: attrs("cert_file", "key_file", "domains"), Blocks: nestedBlocks("acme")}

@@ -4,8 +4,6 @@ import (
 	"crypto/tls"
 
 	"github.com/hashicorp/hcl/v2"
-
-	"github.com/headgate/headgate/runtime/certs"
 )
 
 // ListenerTLS is the tls block of a listener.
@@ -75,27 +73,6 @@ func (l *loader) decodeClientAuth(b block, c *ClientAuth) {
 		return
 	}
 	c.CAFile = s.scope.resolve(file)
-	if err := certs.CheckAuthorities(c.CAFile); err != nil {
-		l.diags.errorf(c.CARange, "Unusable authorities", "client_auth.ca_file: %s: %s.", c.CAFile, err)
-	}
-}
-
-// checkTLS warns of certificates that no client would ever see.
-func (l *loader) checkTLS() {
-	byName := map[string]*Certificate{}
-	for _, c := range l.cfg.Certificates {
-		byName[c.Name] = c
-	}
-	for _, n := range l.cfg.Listeners {
-		if n.TLS == nil {
-			continue
-		}
-		for i, ref := range n.TLS.Certificates {
-			if c := byName[ref.ID]; i > 0 && c != nil && c.leaf != nil && len(c.leaf.DNSNames) == 0 {
-				l.diags.warnf(ref.Range, "Certificate without a name", "%s has no DNS name in its subjectAltName, so no client can ask for it. Only the first of a listener's certificates is shown to those who ask for another name.", c.CertFile)
-			}
-		}
-	}
 }
 
 var (
