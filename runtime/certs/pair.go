@@ -84,7 +84,7 @@ func readKey(path string) (crypto.Signer, error) {
 	for b, rest := pem.Decode(text); b != nil; b, rest = pem.Decode(rest) {
 		switch {
 		case b.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED"):
-			return nil, errors.New("the private key is encrypted, and there is nobody to ask for its passphrase. Decrypt it with: openssl pkey -in FILE -out FILE")
+			return nil, errors.New("the private key is encrypted, and there is nobody to ask for its passphrase; openssl pkey -in OLD -out NEW decrypts it")
 		case b.Type == "PRIVATE KEY" || strings.HasSuffix(b.Type, " PRIVATE KEY"):
 			return parseKey(b.Bytes)
 		case other == "":
