@@ -317,13 +317,3 @@ func (s *section) editable(name string, rng hcl.Range) bool {
 	s.l.diags.errorf(rng, "Header can't be edited", "%s can't edit %q. %s", s.name, strings.ToLower(name), hint)
 	return false
 }
-
-var (
-	splitSchema       = &hcl.BodySchema{Blocks: labelledBlocks("to")}
-	toSchema          = &hcl.BodySchema{Attributes: attrs("upstream", "weight")}
-	mirrorSchema      = &hcl.BodySchema{Attributes: attrs("upstream", "percent")}
-	redirectSchema    = &hcl.BodySchema{Attributes: attrs("url", "status")}
-	respondSchema     = &hcl.BodySchema{Attributes: attrs("status", "body", "headers")}
-	rewriteSchema     = &hcl.BodySchema{Attributes: attrs("path", "host", "query")}
-	headerEditsSchema = &hcl.BodySchema{Attributes: attrs("set", "add", "remove")}
-)

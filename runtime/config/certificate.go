@@ -110,5 +110,3 @@ func (l *loader) checkPair(c *Certificate) *x509.Certificate {
 	}
 	return pair.Leaf
 }
-
-var certificateSchema = &hcl.BodySchema{Attributes: attrs("cert_file", "key_file", "domains"), Blocks: nestedBlocks("acme")}

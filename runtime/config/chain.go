@@ -79,8 +79,3 @@ func (c *Config) filters(r *Route) []*Filter {
 	use(r.Use)
 	return append(out, r.Filters...)
 }
-
-var chainSchema = &hcl.BodySchema{
-	Attributes: attrs("for_each", "use"),
-	Blocks:     labelledBlocks("filter"),
-}

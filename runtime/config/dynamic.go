@@ -194,5 +194,3 @@ func bodyRange(b *hcl.Block) hcl.Range {
 }
 
 var dynamicHeader = hcl.BlockHeaderSchema{Type: "dynamic", LabelNames: []string{"type"}}
-
-var dynamicSchema = &hcl.BodySchema{Attributes: attrs("for_each", "iterator", "labels"), Blocks: nestedBlocks("content")}

@@ -237,17 +237,3 @@ func unixPath(address string) (string, bool) {
 	p, ok := strings.CutPrefix(address, "unix:")
 	return p, ok && filepath.IsAbs(p) && len(p) < 108 && !slices.Contains([]byte(p), 0)
 }
-
-var (
-	gatewaySchema = &hcl.BodySchema{
-		Attributes: attrs("trusted_proxies", "request_id", "body_memory", "plugin_memory"),
-		Blocks:     nestedBlocks("admin", "log", "access_log", "tracing", "state", "shutdown", "limits", "debug"),
-	}
-	adminSchema         = &hcl.BodySchema{Attributes: attrs("address", "token")}
-	logSchema           = &hcl.BodySchema{Attributes: attrs("level", "format")}
-	accessLogSchema     = &hcl.BodySchema{Attributes: attrs("format", "path")}
-	stateSchema         = &hcl.BodySchema{Attributes: attrs("redis")}
-	shutdownSchema      = &hcl.BodySchema{Attributes: attrs("delay", "drain")}
-	gatewayLimitsSchema = &hcl.BodySchema{Attributes: attrs("max_header_bytes", "max_headers", "max_body", "max_connections", "max_requests")}
-	debugSchema         = &hcl.BodySchema{Attributes: attrs("header")}
-)

@@ -128,11 +128,3 @@ func (l *loader) checkListeners() {
 		l.diags.warnf(hcl.Range{}, "No listener", "There are routes, but no listener block: no request will reach them.")
 	}
 }
-
-var (
-	listenerSchema = &hcl.BodySchema{
-		Attributes: attrs("address", "protocols", "proxy_protocol", "grpc_web"),
-		Blocks:     nestedBlocks("timeouts", "tls", "tcp"),
-	}
-	listenerTimeoutsSchema = &hcl.BodySchema{Attributes: attrs("header", "idle", "stream_idle")}
-)

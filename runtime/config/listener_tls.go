@@ -74,8 +74,3 @@ func (l *loader) decodeClientAuth(b block, c *ClientAuth) {
 	}
 	c.CAFile = s.scope.resolve(file)
 }
-
-var (
-	listenerTLSSchema = &hcl.BodySchema{Attributes: attrs("certificates", "min_version", "max_version"), Blocks: nestedBlocks("client_auth")}
-	clientAuthSchema  = &hcl.BodySchema{Attributes: attrs("mode", "ca_file", "forward")}
-)

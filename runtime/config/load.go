@@ -3,7 +3,6 @@ package config
 import (
 	"path/filepath"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/headgate/headgate/runtime/router"
@@ -135,16 +134,3 @@ func (s *scope) resolve(path string) string {
 	}
 	return filepath.Join(s.file.dir, path)
 }
-
-var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
-	{Type: "gateway"},
-	{Type: "listener", LabelNames: []string{"name"}},
-	{Type: "certificate", LabelNames: []string{"name"}},
-	{Type: "upstream", LabelNames: []string{"name"}},
-	{Type: "plugin", LabelNames: []string{"name"}},
-	{Type: "policy", LabelNames: []string{"name"}},
-	{Type: "chain", LabelNames: []string{"name"}},
-	{Type: "route", LabelNames: []string{"name"}},
-	{Type: "variable", LabelNames: []string{"name"}},
-	{Type: "locals"},
-}}

@@ -197,8 +197,3 @@ func (s *section) equalsTest(op string, typed bool) (test, bool) {
 		holds: func(v exchange.Value) bool { return equal(v, want) == (op == "equals") },
 	}, true
 }
-
-var (
-	matchSchema     = &hcl.BodySchema{Attributes: attrs("remote_ip"), Blocks: labelledBlocks("header", "query", "cookie", "json")}
-	conditionSchema = &hcl.BodySchema{Attributes: attrs("equals", "not", "prefix", "suffix", "contains", "regex", "present")}
-)

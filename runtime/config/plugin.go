@@ -168,13 +168,3 @@ func (p *PluginLimits) set(s *section) {
 	s.duration("start_cpu", &p.StartCPU)
 	s.number("instances", &p.Instances, 1, 10_000)
 }
-
-var (
-	pluginSchema = &hcl.BodySchema{
-		Attributes: attrs("source", "sha256", "filter", "vm_config", "concurrency", "on_error"),
-		Blocks:     nestedBlocks("allow", "limits"),
-	}
-	allowSchema        = &hcl.BodySchema{Attributes: attrs("fetch", "state", "env"), Blocks: nestedBlocks("headers")}
-	allowHeadersSchema = &hcl.BodySchema{Attributes: attrs("read", "write")}
-	pluginLimitsSchema = &hcl.BodySchema{Attributes: attrs("memory", "cpu", "deadline", "instances", "start_cpu")}
-)

@@ -87,11 +87,3 @@ func (s *section) paths(name, example string) []string {
 }
 
 var decidePattern = regexp.MustCompile(`^data(\.[A-Za-z_][A-Za-z0-9_]*|\["[^"\\]+"\])+$`)
-
-var (
-	policySchema = &hcl.BodySchema{
-		Attributes: attrs("rego", "data", "decide", "on_error", "deadline", "allow"),
-		Blocks:     nestedBlocks("bundle", "decision_log"),
-	}
-	decisionLogSchema = &hcl.BodySchema{Attributes: attrs("path")}
-)

@@ -154,10 +154,3 @@ func isMethod(m string) bool {
 	}
 	return false
 }
-
-var routeSchema = &hcl.BodySchema{
-	Attributes: attrs("for_each", "listeners", "hosts", "path", "path_prefix", "path_regex", "methods", "priority", "use",
-		"timeout", "buffer", "max_body", "upstream"),
-	Blocks: append(nestedBlocks("match", "split", "redirect", "respond", "compose", "rewrite", "request_headers",
-		"response_headers", "mirror"), labelledBlocks("filter")...),
-}

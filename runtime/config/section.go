@@ -351,20 +351,3 @@ func attrs(names ...string) []hcl.AttributeSchema {
 	}
 	return out
 }
-
-// nestedBlocks makes the unlabelled blocks of a schema.
-func nestedBlocks(types ...string) []hcl.BlockHeaderSchema {
-	out := make([]hcl.BlockHeaderSchema, len(types))
-	for i, t := range types {
-		out[i] = hcl.BlockHeaderSchema{Type: t}
-	}
-	return out
-}
-
-func labelledBlocks(types ...string) []hcl.BlockHeaderSchema {
-	out := nestedBlocks(types...)
-	for i := range out {
-		out[i].LabelNames = []string{"name"}
-	}
-	return out
-}

@@ -70,8 +70,3 @@ func validHost(h string) bool {
 	}
 	return true
 }
-
-var (
-	tcpSchema = &hcl.BodySchema{Attributes: attrs("upstream"), Blocks: labelledBlocks("sni")}
-	sniSchema = &hcl.BodySchema{Attributes: attrs("upstream")}
-)

@@ -98,13 +98,3 @@ func (s *section) decodeBalance(u *Upstream) {
 		s.l.refuse(s.rangeOf("balance"), "upstream.balance = \""+u.Balance+"\"")
 	}
 }
-
-var (
-	upstreamSchema = &hcl.BodySchema{
-		Attributes: attrs("for_each", "protocol", "balance", "hash_on", "prefer", "slow_start", "connect_timeout", "timeout",
-			"idle_timeout", "max_idle", "proxy_protocol"),
-		Blocks: append(labelledBlocks("endpoint"), nestedBlocks("dns", "file", "tls", "affinity", "health_check",
-			"outlier_detection", "circuit_breaker", "retry")...),
-	}
-	endpointSchema = &hcl.BodySchema{Attributes: attrs("weight", "labels")}
-)

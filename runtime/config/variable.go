@@ -151,5 +151,3 @@ func (l *loader) validName(b block) bool {
 	l.diags.errorf(rng, "Invalid name", "%q can't be a name: use letters, digits, \"-\" and \"_\", and start with a letter, so that others can refer to it.", name)
 	return false
 }
-
-var variableSchema = &hcl.BodySchema{Attributes: attrs("default", "type", "sensitive", "description")}
