@@ -24,12 +24,9 @@ const maxStreams = 250
 // Server serves HTTP/2 connections with prior knowledge. It is safe for
 // concurrent use.
 type Server struct {
-	handler  exchange.Handler
-	timeouts atomic.Pointer[http1.Timeouts]
-	limits   atomic.Pointer[http1.Limits]
-	h2       *http2.Server
-	base     *http.Server // carries limits, and the drain to the library
-	pool     sync.Pool    // *stream
+	front
+	h2   *http2.Server
+	base *http.Server // carries limits, and the drain to the library
 
 	draining atomic.Bool
 
@@ -39,7 +36,7 @@ type Server struct {
 
 // NewServer makes a server that hands exchanges to h.
 func NewServer(h exchange.Handler, lim http1.Limits, to http1.Timeouts) *Server {
-	s := &Server{handler: h, open: map[net.Conn]struct{}{}}
+	s := &Server{front: front{handler: h}, open: map[net.Conn]struct{}{}}
 	s.Configure(lim, to)
 	s.h2 = &http2.Server{MaxConcurrentStreams: maxStreams, IdleTimeout: idle(to)}
 	s.base = &http.Server{MaxHeaderBytes: lim.MaxHeaderBytes, ErrorLog: log.New(io.Discard, "", 0)}
@@ -60,18 +57,6 @@ func idle(to http1.Timeouts) time.Duration {
 	return 75 * time.Second
 }
 
-// Configure replaces the limits on header fields for the requests to come.
-func (s *Server) Configure(lim http1.Limits, to http1.Timeouts) {
-	if lim.MaxHeaders <= 0 {
-		lim.MaxHeaders = 128
-	}
-	if lim.MaxTarget <= 0 {
-		lim.MaxTarget = 8 << 10
-	}
-	s.limits.Store(&lim)
-	s.timeouts.Store(&to)
-}
-
 // ServeConn serves nc, whose preface was not read, until the connection ends,
 // and closes it.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn, info *exchange.Conn) {
@@ -89,7 +74,12 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn, info *exchange.Conn
 	}
 	s.h2.ServeConn(nc, &http2.ServeConnOpts{
 		Context: ctx, BaseConfig: s.base,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(info, w, r) }),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if s.draining.Load() {
+				w.Header().Set("Connection", "close") // the library sends GOAWAY in its place
+			}
+			s.serve(info, w, r)
+		}),
 	})
 }
 
@@ -116,35 +106,5 @@ func (s *Server) Close() {
 	defer s.mu.Unlock()
 	for nc := range s.open {
 		nc.Close()
-	}
-}
-
-// serve takes one stream through its life.
-func (s *Server) serve(info *exchange.Conn, w http.ResponseWriter, r *http.Request) {
-	t, ok := s.pool.Get().(*stream)
-	if !ok {
-		t = &stream{}
-	}
-	t.begin(w, r, s.timeouts.Load())
-	t.x.Reset(r.Context(), info, t)
-	if s.draining.Load() {
-		w.Header().Set("Connection", "close") // the library sends GOAWAY in its place
-	}
-	if status, reason := t.request(r, s.limits.Load()); status != 0 {
-		if f, ok := s.handler.(http1.Refuser); ok {
-			f.Refuse(&t.x, status, reason)
-		} else {
-			w.WriteHeader(status)
-			t.state = done
-		}
-	} else {
-		s.handler.Serve(&t.x)
-	}
-	broken := t.reset || t.state != done
-	t.x.Reset(context.Background(), nil, nil)
-	t.end()
-	s.pool.Put(t)
-	if broken {
-		panic(http.ErrAbortHandler) // the library's way to RST_STREAM
 	}
 }

@@ -30,6 +30,10 @@ type stream struct {
 	state    state
 	respLeft int64
 	reset    bool
+	code     exchange.ResetCode
+
+	ahead    int // bytes in buf that were read to know whether there is a body
+	aheadErr error
 }
 
 type state uint8
@@ -50,7 +54,8 @@ var (
 
 func (t *stream) begin(w http.ResponseWriter, r *http.Request, to *http1.Timeouts) {
 	t.w, t.r, t.control, t.timeouts = w, r, http.NewResponseController(w), to
-	t.ended, t.err, t.state, t.reset = false, nil, nothing, false
+	t.ended, t.err, t.state, t.reset, t.code = false, nil, nothing, false, exchange.ResetInternal
+	t.ahead, t.aheadErr = 0, nil
 	t.stopped.Store(false)
 }
 
@@ -63,8 +68,11 @@ func (t *stream) request(r *http.Request, lim *http1.Limits) (status int, reason
 	if t.x.Conn.TLS != nil {
 		q.Scheme = "https"
 	}
-	if r.Method == "CONNECT" {
-		return 501, "CONNECT is not supported"
+	if r.ProtoMajor == 3 {
+		q.Proto = exchange.HTTP3
+	}
+	if status, reason := malformed(r); status != 0 {
+		return status, reason
 	}
 	if q.Authority == "" {
 		return 400, "the request has no authority"
@@ -110,6 +118,11 @@ func (t *stream) request(r *http.Request, lim *http1.Limits) (status int, reason
 	}
 	q.Head.Add("host", r.Host)
 	q.Length = r.ContentLength
+	if q.Length < 0 && q.Proto == exchange.HTTP3 && bodiless(r.Method) {
+		if err := t.peek(); err != nil {
+			return 408, "the request did not end in time"
+		}
+	}
 	if q.Length > 0 {
 		q.Head.Add("content-length", strconv.FormatInt(q.Length, 10))
 	}
@@ -136,7 +149,7 @@ func (t *stream) Next() ([]byte, error) {
 			return nil, errStop
 		}
 		_ = t.control.SetReadDeadline(t.deadline())
-		n, err := t.r.Body.Read(t.buf)
+		n, err := t.read()
 		if t.left > 0 {
 			t.left -= int64(n)
 		}
@@ -155,6 +168,15 @@ func (t *stream) Next() ([]byte, error) {
 			return t.buf[:n], nil
 		}
 	}
+}
+
+// read reads into buf, beginning with what is there already.
+func (t *stream) read() (int, error) {
+	if n := t.ahead; n > 0 {
+		t.ahead = 0
+		return n, t.aheadErr
+	}
+	return t.r.Body.Read(t.buf)
 }
 
 func (t *stream) trailer() {
@@ -226,6 +248,8 @@ func (t *stream) WriteHead() error {
 	case r.Length >= 0:
 		out.Set("Content-Length", strconv.FormatInt(r.Length, 10))
 		t.respLeft = r.Length
+	case r.Body == nil:
+		out["Content-Length"] = nil // keep the library from telling 0 in answer to HEAD
 	}
 	if r.Body == nil {
 		t.respLeft = exchange.Unknown
@@ -289,7 +313,7 @@ func (t *stream) End(trailer *exchange.Head) error {
 }
 
 // Reset implements exchange.Front.
-func (t *stream) Reset(exchange.ResetCode) { t.reset = true }
+func (t *stream) Reset(code exchange.ResetCode) { t.reset, t.code = true, code }
 
 // Gone implements exchange.Front.
 func (t *stream) Gone() bool { return t.r.Context().Err() != nil }
