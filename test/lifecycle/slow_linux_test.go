@@ -161,15 +161,19 @@ func TestSlowHTTPTest(t *testing.T) {
 			if raceEnabled { // which is slow itself
 				conns = 50
 			}
-			args := append(c.args, "-c", strconv.Itoa(conns), "-r", "1000", "-i", "20", "-l", "15", "-p", "3", "-u", "http://"+p.addrs["main"]+c.path)
+			args := append(c.args, "-c", strconv.Itoa(conns), "-r", "1000", "-i", "20", "-l", "25", "-p", "3", "-u", "http://"+p.addrs["main"]+c.path)
 			cmd := exec.Command(program, args...)
 			var out bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			ended := make(chan error, 1)
-			go func() { ended <- cmd.Wait() }()
+			var err error
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				err = cmd.Wait()
+			}()
 			p.awaitMetric("headgate_connections_active", `"main"`, func(v float64) bool { return v > float64(conns/2) })
 			p.awaitMetric("headgate_connections_active", `"main"`, func(v float64) bool { return v <= 4 })
 			if c.name == "reading" {
@@ -180,7 +184,8 @@ func TestSlowHTTPTest(t *testing.T) {
 				default:
 				}
 			}
-			if err := <-ended; err != nil {
+			<-ended
+			if err != nil {
 				t.Errorf("slowhttptest: %v", err)
 			}
 			text := regexp.MustCompile(`\x1b\[[0-9;]*[A-Za-z]`).ReplaceAllString(out.String(), "")
