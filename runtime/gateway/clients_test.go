@@ -88,6 +88,43 @@ func TestClientEndsAnywhere(t *testing.T) {
 	}
 }
 
+// A client that goes silent is answered 408, or closed where nobody knows what it
+// speaks.
+func TestClientStallsAnywhere(t *testing.T) {
+	checkResources(t)
+	addr := scripted(t, func(turn turn) bool {
+		t.Errorf("the backend saw half a request whole: %s %q", turn.req.URL, turn.body)
+		return false
+	})
+	files := to(addr, "")
+	files["preamble.hcl"] = limitedTimes("    header = \"300ms\"\n    idle = \"300ms\"\n    stream_idle = \"300ms\"")
+	r := start(t, files)
+	var all sync.WaitGroup
+	for _, q := range asked {
+		text := fmt.Sprintf(q.text, 1)
+		for at := range len(text) {
+			c, in := r.dial()
+			all.Go(func() {
+				defer c.Close()
+				_, _ = io.WriteString(c, text[:at])
+				a, err := tryReceive(in, "POST")
+				if at <= 1 { // "P" may also begin the preface of HTTP/2
+					if err != io.ErrUnexpectedEOF || a.status > 0 {
+						t.Errorf("%s at %d: got %+v %v, want an end", q.name, at, a, err)
+					}
+				} else if err != nil || a.status != 408 || a.err != nil {
+					t.Errorf("%s at %d of %d: got %+v %v, want 408", q.name, at, len(text), a, err)
+				}
+				if _, err := in.ReadByte(); err == nil {
+					t.Errorf("%s at %d: the connection goes on", q.name, at)
+				}
+			})
+		}
+	}
+	all.Wait()
+	r.settled()
+}
+
 // A client that leaves while the response streams ends it at the backend.
 func TestClientLeavesStream(t *testing.T) {
 	checkResources(t)

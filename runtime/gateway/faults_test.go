@@ -388,3 +388,83 @@ func TestBackendReadsNothing(t *testing.T) {
 	c.Close()
 	r.settled()
 }
+
+// Over HTTP/2 too, a response that the backend broke off never ends like a whole
+// one.
+func TestBackendEndsAnywhereHTTP2(t *testing.T) {
+	checkResources(t)
+	cases := cutCases()
+	addr := scripted(t, func(turn turn) bool {
+		var i int
+		_, _ = fmt.Sscanf(turn.req.URL.Path, "/%d", &i)
+		_, _ = io.WriteString(turn.c, cases[i].text[:cases[i].at])
+		cases[i].how.apply(turn.c)
+		return false
+	})
+	r := start(t, to(addr, ""))
+	client := streamClients(t)["h2c"]
+	for i, cut := range cases {
+		if cut.reused {
+			continue
+		}
+		req, err := http.NewRequest(cut.method, fmt.Sprintf("%s/%d", r.base, i), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var a answered
+		res, err := client.Do(req)
+		if err == nil {
+			b, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			a = answered{status: res.StatusCode, header: res.Header, trailer: res.Trailer, body: string(b), err: err}
+		} else if strings.Contains(err.Error(), "hello") || cut.at == 0 {
+			t.Errorf("%s: %v", cut, err)
+		} else {
+			a = answered{status: 200, err: err} // cut together with its head
+		}
+		cut.check(t, a, 1)
+	}
+	client.CloseIdleConnections()
+	r.settled()
+}
+
+// What a backend sends beyond its answer belongs to nobody.
+func TestSurplusBytes(t *testing.T) {
+	checkResources(t)
+	const surplus = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+	texts := map[string]string{
+		"/length":  "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood" + surplus,
+		"/chunked": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\n0\r\n\r\n" + surplus,
+		"/204":     "HTTP/1.1 204 No Content\r\n\r\n" + surplus,
+		"/304":     "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nevil",
+		"/head":    "HTTP/1.1 200 OK\r\nContent-Length: 51\r\n\r\n" + surplus,
+		"/twice":   "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n",
+	}
+	addr := scripted(t, func(turn turn) bool {
+		text, ok := texts[turn.req.URL.Path]
+		if !ok {
+			text = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
+		}
+		_, _ = io.WriteString(turn.c, text)
+		return true
+	})
+	r := start(t, to(addr, ""))
+	c, in := r.dial()
+	for range 20 {
+		for path := range texts {
+			method := "GET"
+			if path == "/head" {
+				method = "HEAD"
+			}
+			fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: a\r\n\r\nPOST /ok HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", method, path)
+			if a := receive(t, in, method); a.err != nil || a.status >= 400 || a.body != "" && a.body != "good" {
+				t.Fatalf("%s: got %+v", path, a)
+			}
+			if a := receive(t, in, "POST"); a.body != "good" {
+				t.Fatalf("after %s: got %+v", path, a)
+			}
+		}
+	}
+	c.Close()
+	r.settled()
+}
