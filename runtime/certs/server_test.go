@@ -226,6 +226,9 @@ func TestVersionsAndProtocols(t *testing.T) {
 		if (err == nil) != (x.version != 0) || err == nil && (state.Version != x.version || state.NegotiatedProtocol != x.protocol) {
 			t.Errorf("%+v: %x %q %v", x, state.Version, state.NegotiatedProtocol, err)
 		}
+		if err == nil && state.Version == tls.VersionTLS13 && state.CurveID != tls.X25519MLKEM768 {
+			t.Errorf("keys were agreed on with %s", state.CurveID)
+		}
 		s.Close()
 	}
 }

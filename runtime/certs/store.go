@@ -188,6 +188,8 @@ type Stats struct {
 	Certificate string
 	// CAFile is the file of the authorities, "" for a certificate.
 	CAFile string
+	// Names are the server names of what is shown.
+	Names []string
 	// NotAfter is when what is shown expires; zero for authorities.
 	NotAfter time.Time
 	// Loaded and Refused count changes of the files that were taken and that were
@@ -211,7 +213,7 @@ func (s *Store) Stats() []Stats {
 	for k, src := range newest {
 		n := Stats{Certificate: k[0], CAFile: k[1], Loaded: src.loaded, Refused: src.refused}
 		if src.certificate != nil {
-			n.NotAfter = src.certificate.Leaf().NotAfter
+			n.Names, n.NotAfter = src.certificate.Names(), src.certificate.Leaf().NotAfter
 		}
 		list = append(list, n)
 	}

@@ -107,17 +107,27 @@ func (g *Gateway) Policies() any {
 // Config implements admin.Source.
 func (g *Gateway) Config() any {
 	type listenerInfo struct {
-		Name    string `json:"name"`
-		Address string `json:"address"`
+		Name         string   `json:"name"`
+		Address      string   `json:"address"`
+		Certificates []string `json:"certificates,omitempty"`
+		ClientAuth   string   `json:"client_auth,omitempty"`
 	}
 	listeners := []listenerInfo{}
 	if gen := g.inForce(); gen != nil {
 		for _, l := range gen.Config.Listeners {
-			listeners = append(listeners, listenerInfo{l.Name, l.Address})
+			info := listenerInfo{Name: l.Name, Address: l.Address}
+			if l.TLS != nil {
+				info.ClientAuth = l.TLS.ClientAuth.Mode
+				for _, ref := range l.TLS.Certificates {
+					info.Certificates = append(info.Certificates, ref.ID)
+				}
+			}
+			listeners = append(listeners, info)
 		}
 	}
 	return map[string]any{
 		"listeners": listeners, "routes": g.Routes(), "upstreams": g.Upstreams(), "plugins": g.Plugins(), "policies": g.Policies(),
+		"certificates": g.certificates(),
 	}
 }
 

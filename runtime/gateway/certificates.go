@@ -1,6 +1,10 @@
 package gateway
 
-import "github.com/headgate/headgate/runtime/telemetry"
+import (
+	"time"
+
+	"github.com/headgate/headgate/runtime/telemetry"
+)
 
 // watchCertificates makes metrics of what the store knows.
 func (g *Gateway) watchCertificates() {
@@ -11,4 +15,21 @@ func (g *Gateway) watchCertificates() {
 		}
 		return list
 	})
+}
+
+type certificateInfo struct {
+	Name    string    `json:"name"`
+	Names   []string  `json:"names"`
+	Expires time.Time `json:"expires"`
+}
+
+// certificates is what is shown now.
+func (g *Gateway) certificates() []certificateInfo {
+	list := []certificateInfo{}
+	for _, c := range g.certs.Stats() {
+		if c.Certificate != "" {
+			list = append(list, certificateInfo{c.Certificate, c.Names, c.NotAfter.UTC()})
+		}
+	}
+	return list
 }

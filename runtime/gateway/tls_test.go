@@ -394,6 +394,9 @@ route "all" {
 			t.Errorf("no %s in the metrics:\n%s", want, grep(metrics, "certificate"))
 		}
 	}
+	if text := r.admin("/config"); !strings.Contains(text, second.Leaf.NotAfter.UTC().Format(time.RFC3339)) || !strings.Contains(text, `"b.example.com"`) {
+		t.Errorf("/config: %s", text)
+	}
 	if log := r.log.String(); !strings.Contains(log, "certificate read again") || strings.Contains(log, "PRIVATE KEY") {
 		t.Errorf("log:\n%s", log)
 	}
