@@ -34,11 +34,17 @@ func readCases(t *testing.T, file string) (cases []*smuggling) {
 		}
 		switch {
 		case mark == ">":
-			c.send += unquote(t, rest)
+			c.lines = append(c.lines, line)
+			c.send = append(c.send, unquote(t, rest))
 		case mark == "!":
+			c.lines = append(c.lines, line)
 			c.answer += unquote(t, rest)
 		case mark == "!close":
+			c.lines = append(c.lines, line)
 			c.hangUp = true
+		case mark == "~":
+			c.lines = append(c.lines, line)
+			c.raced = true
 		case mark == "<":
 			c.want.client += rest + "\n"
 		case mark == "=":
@@ -70,10 +76,8 @@ func writeCases(t *testing.T, file string, cases []*smuggling) {
 			b.WriteString(line + "\n")
 		}
 		b.WriteString("== " + c.name + "\n")
-		marked(&b, ">", quote(c.send))
-		marked(&b, "!", quote(c.answer))
-		if c.hangUp {
-			b.WriteString("!close\n")
+		for _, line := range c.lines {
+			b.WriteString(line + "\n")
 		}
 		b.WriteString(c.want.text())
 	}
@@ -158,6 +162,9 @@ func steady(s string) string {
 // abridgeRequests is what a connection to the backend carried, as a case shows
 // it: what the gateway adds to every request is one line.
 func abridgeRequests(s, base string) string {
+	if s == "" {
+		return "{nothing}\n"
+	}
 	_, port, _ := strings.Cut(strings.TrimPrefix(base, "http://"), ":")
 	s = strings.ReplaceAll(steady(s), "X-Forwarded-Port: "+port+"\r\n", "X-Forwarded-Port: PORT\r\n")
 	s = forwarded.ReplaceAllString(s, "{forwarded $1}\r\n")

@@ -56,9 +56,9 @@ func parseRequest(buf []byte, seen int, r *exchange.Request, lim Limits) (int, m
 	return n, m, err
 }
 
-// maxMethod is the longest method that is passed on, in bytes. The registered ones
+// MaxMethod is the longest method that is passed on, in bytes. The registered ones
 // have at most 18.
-const maxMethod = 64
+const MaxMethod = 64
 
 // parseRequestLine parses line, which ends in CR (RFC 9112 section 3).
 func parseRequestLine(line []byte, r *exchange.Request, lim Limits) error {
@@ -70,7 +70,7 @@ func parseRequestLine(line []byte, r *exchange.Request, lim Limits) error {
 	if sp <= 0 || !all(line[:sp], tokenByte) {
 		return bad("the request line has no valid method")
 	}
-	if sp > maxMethod {
+	if sp > MaxMethod {
 		return &Error{501, "this method is not supported"}
 	}
 	r.Method = method(line[:sp])
