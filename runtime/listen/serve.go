@@ -59,12 +59,10 @@ func (k *socket) serve(nc net.Conn) {
 		k.serveTLS(nc, spec, info)
 	case !spec.H2C:
 		k.http1.ServeConn(k.ctx, nc, info)
-	case !spec.HTTP1:
-		k.http2.ServeConn(k.ctx, nc, info)
 	default:
 		read, isH2, err := k.sniff(nc, spec)
 		switch {
-		case err != nil:
+		case err != nil || !isH2 && !spec.HTTP1:
 			nc.Close()
 		case isH2:
 			k.http2.ServeConn(k.ctx, &prefixed{Conn: nc, read: read}, info)
