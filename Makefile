@@ -14,7 +14,7 @@ TENANT = examples/quickstart/tenant.wasm
 SDK    := $(shell find sdk/go -name '*.go' ! -name '*_test.go') sdk/go/go.mod
 FIRST  := $(shell find plugins -name '*.go' ! -name '*_test.go') plugins/go.mod
 
-.PHONY: all run build plugins test test-race test-full bench bench-peers lint fmt clean
+.PHONY: all run build plugins test test-race test-full bench bench-peers lint fmt reference clean
 
 all: build
 
@@ -60,6 +60,10 @@ bench: build
 ## bench-peers: the peers that Debian does not have, into bench/out/peers
 bench-peers:
 	@sh bench/peers.sh
+
+## reference: docs/reference, from what the gateway reads configurations with
+reference: build
+	bin/headgate schema -reference docs/reference
 
 ## lint: formatting, vet, and staticcheck and govulncheck where installed
 lint:

@@ -42,6 +42,8 @@ func commands() []command {
 		{"routes", "list the routes in order of precedence", runRoutes},
 		{"explain", "tell where a request goes and why", runExplain},
 		{"fmt", "lay configuration files out in the canonical way", runFmt},
+		{"schema", "describe the configuration language", runSchema},
+		{"completion", "complete commands in a shell", runCompletion},
 		{"demo", "run the backends of the examples", func(args []string, s streams) int { return runDemo(background(), args, s.out, s.err) }},
 		{"version", "tell what this program is", runVersion},
 	}

@@ -103,3 +103,26 @@ func TestReferenceLoads(t *testing.T) {
 		t.Error(diags.Text())
 	}
 }
+
+// TestReference checks that the pages of the reference are those that headgate
+// schema makes.
+func TestReference(t *testing.T) {
+	dir := filepath.Join(root, "docs/reference")
+	made := map[string]bool{}
+	for _, p := range config.Reference() {
+		made[p.Name] = true
+		b, err := os.ReadFile(filepath.Join(dir, p.Name))
+		if err != nil || string(b) != p.Text {
+			t.Errorf("docs/reference/%s is not as it should be: run make reference (%v)", p.Name, err)
+		}
+	}
+	have, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range have {
+		if !made[e.Name()] {
+			t.Errorf("docs/reference/%s is not made by anything", e.Name())
+		}
+	}
+}
