@@ -36,6 +36,9 @@ func netFields(h http.Header) []string {
 	var all []string
 	for n, vs := range h {
 		for _, v := range vs {
+			if exchange.Alias(n) { // never passed on
+				continue
+			}
 			all = append(all, n+"="+v)
 		}
 	}
@@ -57,6 +60,9 @@ func FuzzParseRequest(f *testing.F) {
 		"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nExpect: 100-continue\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
 	} {
+		f.Add([]byte(s))
+	}
+	for _, s := range seeds(f, ">") {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -107,7 +113,7 @@ func FuzzParseRequest(f *testing.F) {
 				t.Errorf("fields %q\nnet/http: %q", ours, got)
 			}
 		}
-		compareBody(t, data, want)
+		compareBody(t, data, want, br)
 		// What we send is what we understood.
 		if r.Authority == "" {
 			return
@@ -126,23 +132,89 @@ func FuzzParseRequest(f *testing.F) {
 	})
 }
 
-// compareBody serves data and compares the first request's body with net/http's.
-func compareBody(t *testing.T, data []byte, want *http.Request) {
-	var body string
+// compareBody serves data and compares the first request's body with net/http's,
+// whether the connection goes on, and where the next request begins.
+func compareBody(t *testing.T, data []byte, want *http.Request, br *bufio.Reader) {
+	var body, next string
 	err := errors.New("it was not served")
+	served := 0
 	s := http1.NewServer(handler(func(x *exchange.Exchange) {
-		body, err = content(x.Request.Body)
-		x.Front.Reset(exchange.ResetCancel)
+		if served++; served > 1 {
+			next = x.Request.Target
+			x.Front.Reset(exchange.ResetCancel)
+			return
+		}
+		if body, err = content(x.Request.Body); err != nil {
+			x.Front.Reset(exchange.ResetCancel)
+			return
+		}
+		x.Reply(200, "", nil)
+		if x.Front.WriteHead() == nil {
+			_ = x.Front.End(nil)
+		}
 	}), http1.Limits{}, http1.Timeouts{})
-	s.ServeConn(context.Background(), &scripted{data: data, sizes: [2]int{len(data), len(data)}}, &exchange.Conn{})
+	c := &scripted{data: data, sizes: [2]int{len(data), len(data)}}
+	s.ServeConn(context.Background(), c, &exchange.Conn{})
 	theirs, theirErr := io.ReadAll(want.Body)
 	if err != nil {
 		return
 	}
 	if theirErr != nil {
 		t.Errorf("we take a body that net/http refuses: %v", theirErr)
-	} else if body != string(theirs) {
+		return
+	}
+	if body != string(theirs) {
 		t.Errorf("body %q, net/http: %q", body, theirs)
+	}
+	first, _, _ := strings.Cut(c.written.String(), "\r\n\r\n")
+	if closes := strings.Contains(first, "\r\nConnection: close"); closes != want.Close {
+		t.Errorf("closes: %v, net/http: %v", closes, want.Close)
+	}
+	if want.Close {
+		return
+	}
+	rest, _ := io.ReadAll(br)
+	var r exchange.Request
+	if n, err := http1.ParseRequest(rest, &r, http1.Limits{}); n > 0 && err == nil && r.Target != next || (n == 0 || err != nil) && served > 1 {
+		t.Errorf("the next request is for %q, net/http leaves %q", next, rest)
+	}
+}
+
+// compareResponse reads data as a response with all that follows, and compares it
+// with what net/http reads.
+func compareResponse(t *testing.T, data []byte, method string, a, b int) {
+	c := http1.NewClient(&scripted{data: data, sizes: [2]int{a, b}}, http1.Limits{}, &http1.Buffers{})
+	if err := c.WriteRequest(&exchange.Request{Method: method, Path: "/", Authority: "a"}, nil, true); err != nil {
+		t.Fatal(err)
+	}
+	br := bufio.NewReader(bytes.NewReader(data))
+	var r exchange.Response
+	var want *http.Response
+	for r.Status < 200 && r.Status != 101 {
+		if c.ReadResponse(method, &r) != nil {
+			return
+		}
+		var err error
+		if want, err = http.ReadResponse(br, &http.Request{Method: method}); err != nil {
+			t.Fatalf("we take what net/http refuses: %v", err)
+		}
+		if want.StatusCode != r.Status {
+			t.Fatalf("status %d, net/http: %d", r.Status, want.StatusCode)
+		}
+	}
+	if r.Status == 101 {
+		return
+	}
+	body, err := content(r.Body)
+	theirs, theirErr := io.ReadAll(want.Body)
+	switch {
+	case err != nil:
+	case theirErr != nil:
+		t.Errorf("we take a body that net/http refuses: %v", theirErr)
+	case body != string(theirs):
+		t.Errorf("body %q, net/http: %q", body, theirs)
+	case c.Reusable() && (want.Close || br.Buffered() > 0 && a >= len(data)):
+		t.Error("the connection is used again; net/http would not")
 	}
 }
 
@@ -156,6 +228,10 @@ func FuzzParseResponse(f *testing.F) {
 		"HTTP/1.1 304 Not Modified\r\nConnection: close, x\r\nX: y\r\n\r\n",
 	} {
 		f.Add([]byte(s), false)
+	}
+	for _, s := range seeds(f, "!") {
+		f.Add([]byte(s), false)
+		f.Add([]byte(s), true)
 	}
 	f.Fuzz(func(t *testing.T, data []byte, head bool) {
 		method := "GET"
@@ -188,6 +264,8 @@ func FuzzParseResponse(f *testing.F) {
 				t.Errorf("fields %q\nnet/http: %q", ours, got)
 			}
 		}
+		compareResponse(t, data, method, len(data), len(data))
+		compareResponse(t, data, method, 1, 7)
 	})
 }
 
@@ -199,6 +277,11 @@ func FuzzChunked(f *testing.F) {
 		"0\r\nX : y\r\n\r\n", "3 ; x\r\nabc\r\n0\r\n\r\n", "1\na\r\n0\r\n\r\n", "1\r\na\n0\r\n\r\n", "0x1\r\na\r\n0\r\n\r\n",
 	} {
 		f.Add([]byte(s), uint8(1), uint8(3))
+	}
+	for _, s := range append(seeds(f, ">"), seeds(f, "!")...) {
+		if head, body, ok := strings.Cut(s, "\r\n\r\n"); ok && strings.Contains(head, "chunked") {
+			f.Add([]byte(body), uint8(1), uint8(3))
+		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte, a, b uint8) {
 		whole, wholeErr := dechunk(data, len(data)+1, len(data)+1)
@@ -241,11 +324,12 @@ func dechunk(data []byte, a, b int) (body string, err error) {
 
 // scripted is a connection whose reads return what the test says.
 type scripted struct {
-	data  []byte
-	sizes [2]int
+	data    []byte
+	sizes   [2]int
+	written bytes.Buffer
 }
 
-func (c *scripted) Write(p []byte) (int, error)      { return len(p), nil }
+func (c *scripted) Write(p []byte) (int, error)      { return c.written.Write(p) }
 func (c *scripted) Close() error                     { return nil }
 func (c *scripted) LocalAddr() net.Addr              { return nil }
 func (c *scripted) RemoteAddr() net.Addr             { return nil }
