@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/headgate/headgate/runtime/exchange"
 )
@@ -223,6 +224,10 @@ func (b *bodyReader) Next() ([]byte, error) {
 		case isTimeout(err):
 			return nil, err
 		case err == io.EOF && b.kind == bodyClose:
+			if c, ok := b.in.src.(*Client); ok && c.wasReset() {
+				b.err = syscall.ECONNRESET
+				break
+			}
 			b.done = true
 			return nil, io.EOF
 		case err == io.EOF:

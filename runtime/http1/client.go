@@ -4,6 +4,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/headgate/headgate/runtime/exchange"
@@ -17,6 +20,7 @@ var (
 	errStale        = errors.New("the idle connection was closed, or holds bytes that nobody asked for")
 	errRequestShort = errors.New("the request body is shorter than its Content-Length")
 	errRequestLong  = errors.New("the request body is longer than its Content-Length")
+	errOver         = errors.New("the response is over, and its connection with it")
 	errInterim      = errors.New("the upstream sends interim responses without end")
 )
 
@@ -42,6 +46,11 @@ type Client struct {
 	complete bool  // the request left whole
 	wrote    bool
 	bounded  bool // by a write deadline
+
+	// A write that meets a reset takes the news of it: a read then finds an end.
+	writing sync.Mutex // held while a body is written, guards reset
+	reset   bool
+	over    atomic.Bool // the response: nothing is written any more
 
 	// The reader's side.
 	in           reader
@@ -101,7 +110,14 @@ func (c *Client) stale() error {
 }
 
 // WriteBody sends bytes of the request body.
-func (c *Client) WriteBody(p []byte) error { return c.send(p, false) }
+func (c *Client) WriteBody(p []byte) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.over.Load() {
+		return errOver
+	}
+	return c.send(p, false)
+}
 
 func (c *Client) send(p []byte, last bool) error {
 	if c.framing == bodyLength {
@@ -115,14 +131,38 @@ func (c *Client) send(p []byte, last bool) error {
 	n, err := c.out.send(p, c.framing == bodyChunked, last)
 	c.wrote = c.wrote || n > 0
 	c.complete = err == nil && last
+	c.failed(err)
 	return err
+}
+
+// failed takes note of a failed write.
+func (c *Client) failed(err error) {
+	if err != nil && errors.Is(err, syscall.ECONNRESET) {
+		c.reset = true
+	}
+}
+
+// wasReset tells, when a read found the end of the response, whether the peer
+// reset the connection instead. The response is over in any case, so that the
+// rest of the request need not leave any more.
+func (c *Client) wasReset() bool {
+	c.over.Store(true)
+	_ = c.nc.SetWriteDeadline(past) // wakes a write that began before
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.reset
 }
 
 // EndBody completes the request. trailer may be nil and is sent only with a
 // chunked body.
 func (c *Client) EndBody(trailer *exchange.Head) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	if c.complete {
 		return nil
+	}
+	if c.over.Load() {
+		return errOver
 	}
 	if c.framing == bodyLength && c.left > 0 {
 		return errRequestShort
@@ -136,6 +176,7 @@ func (c *Client) EndBody(trailer *exchange.Head) error {
 	}
 	_, err := c.out.flush()
 	c.complete = err == nil
+	c.failed(err)
 	return err
 }
 

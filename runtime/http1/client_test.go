@@ -265,6 +265,62 @@ func TestClientEnds(t *testing.T) {
 	})
 }
 
+// A response that only the end of its connection delimits is not whole if that
+// was a reset, even if a write of the request learnt of it first.
+func TestClientResetWhileWriting(t *testing.T) {
+	for _, reset := range []bool{true, false} {
+		read, ended := make(chan struct{}), make(chan struct{})
+		c := upstream(t, func(nc net.Conn) {
+			swallow(nc, "hello")
+			_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\n\r\nsome")
+			<-read
+			if !reset {
+				_ = nc.(*net.TCPConn).CloseWrite()
+				<-ended
+				return
+			}
+			_ = nc.(*net.TCPConn).SetLinger(0)
+			nc.Close()
+		})
+		r := newRequest("POST", "hello")
+		r.Length = 100 << 20
+		if err := c.WriteRequest(r, []byte("hello"), false); err != nil {
+			t.Fatal(err)
+		}
+		var res exchange.Response
+		if err := c.ReadResponse("POST", &res); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := res.Body.Next(); err != nil || string(p) != "some" {
+			t.Fatalf("got %q %v", p, err)
+		}
+		close(read)
+		written := make(chan error)
+		go func() {
+			for {
+				if err := c.WriteBody(make([]byte, 64<<10)); err != nil {
+					written <- err
+					return
+				}
+			}
+		}()
+		var err error
+		if reset { // the write is the first to see it
+			err = <-written
+		}
+		if _, readErr := res.Body.Next(); reset == (readErr == io.EOF) {
+			t.Errorf("reset %v: the write got %v, then the read %v", reset, err, readErr)
+		}
+		if !reset { // the end of the response ends the write, too
+			<-written
+		}
+		if c.Reusable() {
+			t.Error("the connection goes on")
+		}
+		close(ended)
+	}
+}
+
 func TestClientStale(t *testing.T) {
 	for name, end := range map[string]func(net.Conn){
 		"closed": func(nc net.Conn) {},

@@ -88,6 +88,7 @@ func (t *turn) step(fd uintptr) bool {
 	// A server may have answered before it closed, so that a failed write is not
 	// the end.
 	c.complete = err == nil
+	c.failed(err)
 	t.err = errAgain
 	return true
 }
