@@ -87,11 +87,13 @@ func (e *Engine) Serve(x *exchange.Exchange) {
 	f := e.flow(x)
 	defer f.finish()
 	x.Memory = f.t.Memory
+	if x.Conn.Listener.GRPCWeb {
+		translateWeb(x)
+	}
 	if limit := f.t.MaxRequests; limit > 0 {
 		if e.active.Add(1) > int64(limit) {
 			e.active.Add(-1)
-			e.shed.Add(1)
-			f.send(overloaded(nil))
+			f.turnAway()
 			return
 		}
 		defer e.active.Add(-1)
