@@ -192,6 +192,11 @@ func (s *H3Server) Wait() { s.running.Wait() }
 func (s *H3Server) Close() {
 	s.cancel()
 	s.Drain()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.open {
+		_ = c.quic.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
+	}
 }
 
 // cancelled resets a stream with a code, which can be done only as long as there

@@ -26,6 +26,8 @@ type Spec struct {
 	// HTTP1 and H2C are the protocols. With both, ALPN or, in the clear, the
 	// first bytes of a connection tell which it is.
 	HTTP1, H2C bool
+	// HTTP3 is spoken on UDP at the same port; it needs TLS.
+	HTTP3 bool
 	// ProxyProtocol expects a PROXY header from TrustedProxies, and from nobody
 	// else.
 	ProxyProtocol  bool
@@ -36,6 +38,8 @@ type Spec struct {
 	TLS *certs.Server
 	// ForwardClientCert tells backends of the client's certificate.
 	ForwardClientCert bool
+	// GRPCWeb translates requests of gRPC-Web.
+	GRPCWeb bool
 	// Stream takes the connections of a TCP listener; nil: the listener speaks
 	// HTTP.
 	Stream Stream
@@ -99,13 +103,14 @@ type Change struct {
 	set   *Set
 	specs map[string]Spec
 	fresh map[string]net.Listener
+	udp   map[string]*net.UDPConn
 }
 
 // Prepare binds the sockets that specs need and the set does not have. Nothing
 // is accepted on them, and nothing else changes, until Commit. After an error
 // nothing stays bound.
 func (s *Set) Prepare(specs []Spec) (*Change, error) {
-	c := &Change{set: s, specs: map[string]Spec{}, fresh: map[string]net.Listener{}}
+	c := &Change{set: s, specs: map[string]Spec{}, fresh: map[string]net.Listener{}, udp: map[string]*net.UDPConn{}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, spec := range specs {
@@ -115,23 +120,63 @@ func (s *Set) Prepare(specs []Spec) (*Change, error) {
 			return nil, fmt.Errorf("listener %q: another listener has the address %s", spec.Name, spec.Address)
 		}
 		c.specs[key] = spec
-		if s.sockets[key] != nil {
-			continue
-		}
-		l, err := s.source.Listen(key, spec.Address)
-		if err != nil {
+		if err := c.bind(key, &spec); err != nil {
 			c.Abort()
 			return nil, fmt.Errorf("listener %q: %w", spec.Name, err)
 		}
-		c.fresh[key] = l
 	}
 	return c, nil
 }
+
+// bind binds what spec needs and the set does not have.
+func (c *Change) bind(key string, spec *Spec) error {
+	if spec.HTTP3 && spec.TLS == nil {
+		return errNoTLS
+	}
+	s := c.set
+	k := s.sockets[key]
+	if k != nil && (!spec.HTTP3 || k.quic != nil) {
+		return nil
+	}
+	if k != nil {
+		u, err := s.source.ListenUDP(key, k.l.Addr())
+		if err == nil {
+			c.udp[key] = u
+		}
+		return err
+	}
+	for tries := anyPortTries; ; tries-- {
+		l, err := s.source.Listen(key, spec.Address)
+		if err != nil {
+			return err
+		}
+		if !spec.HTTP3 {
+			c.fresh[key] = l
+			return nil
+		}
+		u, err := s.source.ListenUDP(key, l.Addr())
+		if err == nil {
+			c.fresh[key], c.udp[key] = l, u
+			return nil
+		}
+		l.Close()
+		if !strings.HasSuffix(spec.Address, ":0") || tries == 0 {
+			return err
+		}
+	}
+}
+
+// anyPortTries is how often a port that is free for TCP may turn out to be taken
+// for UDP.
+const anyPortTries = 16
 
 // Abort closes what Prepare bound.
 func (c *Change) Abort() {
 	for _, l := range c.fresh {
 		l.Close()
+	}
+	for _, u := range c.udp {
+		u.Close()
 	}
 }
 
@@ -150,6 +195,7 @@ func (c *Change) Commit() {
 	}
 	for key, spec := range c.specs {
 		if k := s.sockets[key]; k != nil {
+			k.speakQUIC(c.udp[key], spec)
 			k.configure(spec)
 			continue
 		}
@@ -157,7 +203,7 @@ func (c *Change) Commit() {
 		if u, ok := l.(*net.UnixListener); ok && strings.HasPrefix(key, "unix:") {
 			u.SetUnlinkOnClose(true) // ours from now on, even if it was handed over
 		}
-		k := newSocket(s, l, spec)
+		k := newSocket(s, l, c.udp[key], spec)
 		s.sockets[key] = k
 		s.reserve.hold()
 		s.running.Go(k.accept)
@@ -221,20 +267,25 @@ func (s *Set) Files() (map[string]*os.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	files, err := s.source.files()
-	for key, k := range s.sockets {
-		if strings.HasPrefix(key, named) {
-			continue // systemd's, which source has
-		}
-		l, ok := k.l.(interface{ File() (*os.File, error) })
+	add := func(k *socket, key string, l any) {
+		f, ok := l.(interface{ File() (*os.File, error) })
 		if !ok {
-			continue
+			return
 		}
-		f, e := l.File()
+		file, e := f.File()
 		if e != nil {
 			err = errors.Join(err, fmt.Errorf("listener %q: %w", k.spec.Load().Name, e))
-			continue
+			return
 		}
-		files[key] = f
+		files[key] = file
+	}
+	for key, k := range s.sockets {
+		if k.quic != nil {
+			add(k, udpKey+key, k.quic.conn)
+		}
+		if !strings.HasPrefix(key, named) { // systemd's, which source has
+			add(k, key, k.l)
+		}
 	}
 	if err != nil {
 		for _, f := range files {
@@ -246,13 +297,17 @@ func (s *Set) Files() (map[string]*os.File, error) {
 }
 
 // KeepFiles leaves the files of Unix sockets in place when these are closed:
-// another process has taken the sockets over.
+// another process has taken the sockets over. What comes through UDP ends now:
+// two processes can't share a socket without connections.
 func (s *Set) KeepFiles() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.sockets {
 		if u, ok := k.l.(*net.UnixListener); ok {
 			u.SetUnlinkOnClose(false)
+		}
+		if k.quic != nil {
+			k.quic.leave()
 		}
 	}
 }

@@ -15,7 +15,8 @@ import (
 type Sockets struct {
 	mu sync.Mutex
 	// handed are those of the process before us, by key. Each is taken once.
-	handed map[string]net.Listener
+	handed    map[string]net.Listener
+	handedUDP map[string]*net.UDPConn
 	// named are systemd's. They stay open for configurations to come.
 	named map[string][]*os.File
 }
@@ -38,6 +39,12 @@ func (s *Sockets) Hand(key string, f *os.File) error {
 		return nil
 	}
 	defer f.Close()
+	if name, ok := strings.CutPrefix(key, udpKey); ok {
+		if err := s.handUDP(name, f); err != nil {
+			return fmt.Errorf("the socket handed over for %s: %w", key, err)
+		}
+		return nil
+	}
 	l, err := net.FileListener(f)
 	if err != nil {
 		return fmt.Errorf("the socket handed over for %s: %w", key, err)
@@ -118,6 +125,14 @@ func (s *Sockets) Forget() {
 		l.Close()
 	}
 	s.handed = nil
+	s.forgetUDP()
+}
+
+func (s *Sockets) forgetUDP() {
+	for _, c := range s.handedUDP {
+		c.Close()
+	}
+	s.handedUDP = nil
 }
 
 // Close closes everything that is left, and removes nothing.
@@ -128,6 +143,7 @@ func (s *Sockets) Close() {
 		l.Close()
 	}
 	s.handed = nil
+	s.forgetUDP()
 	for _, list := range s.named {
 		for _, f := range list {
 			f.Close()
