@@ -63,6 +63,8 @@ type ListenerInfo struct {
 	AltSvc string
 	// ForwardClientCert sends x-forwarded-client-cert to upstreams.
 	ForwardClientCert bool
+	// GRPCWeb translates requests of gRPC-Web.
+	GRPCWeb bool
 }
 
 // Idle returns StreamIdle or its default.

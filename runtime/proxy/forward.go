@@ -21,6 +21,7 @@ type try struct {
 	pump     *pump     // nil if the request left whole
 	start    time.Time // of waiting
 	deadline time.Time // for the response head
+	ceiling  time.Time // of deadline, as a gRPC client asks; zero: none
 	last     time.Time // a byte of the response came, to within a slice
 	moved    bool      // bytes came since wait looked
 	timeout  time.Duration
@@ -59,6 +60,7 @@ func (f *flow) forward() error {
 	if timeout == 0 {
 		timeout = cluster.Timeout()
 	}
+	ceiling := grpcDeadline(x)
 	first, whole, err := f.firstBytes()
 	if err != nil {
 		return f.bodyError(err)
@@ -85,7 +87,7 @@ func (f *flow) forward() error {
 			x.Now = time.Now()
 		}
 		t := &f.try
-		*t = try{endpoint: ep, conn: conn, timeout: timeout}
+		*t = try{endpoint: ep, conn: conn, timeout: timeout, ceiling: ceiling}
 		if err = f.roundTrip(first, whole); err == nil {
 			return nil
 		}
@@ -162,6 +164,9 @@ func (f *flow) roundTrip(first []byte, whole bool) error {
 		if t.deadline.Before(wake) && !t.pump.sending() {
 			wake = t.deadline
 		}
+		if !t.ceiling.IsZero() && t.ceiling.Before(wake) {
+			wake = t.ceiling
+		}
 		if err := t.conn.SetReadDeadline(wake); err != nil {
 			return err
 		}
@@ -184,7 +189,7 @@ func (f *flow) roundTrip(first []byte, whole bool) error {
 			if err := x.Front.Inform(x.Response.Status, &x.Response.Head); err != nil {
 				return errGone
 			}
-		case !isTimeout(err):
+		case !isTimeout(err), !t.ceiling.IsZero() && !time.Now().Before(t.ceiling):
 			return err
 		case t.pump.sending():
 			t.deadline = time.Now().Add(t.timeout)

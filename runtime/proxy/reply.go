@@ -102,9 +102,7 @@ func answer(x *exchange.Exchange, err error) {
 // problem makes x.Response an answer of the gateway.
 func problem(x *exchange.Exchange, status int, detail string) {
 	if isGRPC(x) {
-		x.Reply(200, "application/grpc", nil)
-		x.Response.Head.Add("grpc-status", strconv.Itoa(grpcStatus(status)))
-		x.Response.Head.Add("grpc-message", grpcMessage(detail))
+		grpcAnswer(x, status, detail)
 		return
 	}
 	contentType, body := problemBody(x, status, detail)
@@ -148,54 +146,12 @@ func completeDenial(x *exchange.Exchange) {
 	}
 	const detail = "the request was refused"
 	if isGRPC(x) {
-		status := r.Status
-		r.Status = 200
-		r.Head.Set("content-type", "application/grpc")
-		r.Head.Set("grpc-status", strconv.Itoa(grpcStatus(status)))
-		r.Head.Set("grpc-message", detail)
+		grpcTrailersOnly(r, r.Status, detail)
 		return
 	}
 	contentType, body := problemBody(x, r.Status, detail)
 	r.Head.Set("content-type", contentType)
 	r.SetBytes(body)
-}
-
-func isGRPC(x *exchange.Exchange) bool {
-	v, ok := x.Request.Head.Known(exchange.NameContentType)
-	const t = "application/grpc"
-	return ok && len(v) >= len(t) && exchange.EqualFold(v[:len(t)], t) &&
-		(len(v) == len(t) || v[len(t)] == '+' || v[len(t)] == ';')
-}
-
-// grpcStatus maps an HTTP status to a gRPC one, as the gRPC documentation's
-// "HTTP to gRPC Status Code Mapping" does.
-func grpcStatus(status int) int {
-	switch status {
-	case 400, 413, 431:
-		return 13 // INTERNAL
-	case 401:
-		return 16 // UNAUTHENTICATED
-	case 403:
-		return 7 // PERMISSION_DENIED
-	case 404, 405:
-		return 12 // UNIMPLEMENTED
-	case 429, 502, 503, 504:
-		return 14 // UNAVAILABLE
-	}
-	return 2 // UNKNOWN
-}
-
-// grpcMessage percent-encodes what may not stand in grpc-message.
-func grpcMessage(s string) string {
-	var b strings.Builder
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c > 0x7e || c == '%' {
-			b.WriteString("%" + strconv.FormatInt(int64(c)|0x100, 16)[1:])
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }
 
 // acceptsJSON reports whether the client takes a JSON answer: it does unless
