@@ -165,6 +165,15 @@ func TestUpgrade(t *testing.T) {
 	if got := line(t, old); got != "before" {
 		t.Fatal(got)
 	}
+	held, err := net.Dial("tcp", first.addrs["raw"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	tunnel := &talk{held, bufio.NewReader(held)}
+	if res, err := tunnel.ask("/x"); err != nil || res.StatusCode != 200 {
+		t.Fatalf("%v, %v", res, err)
+	}
 
 	now := first
 	for i, mark := range []string{"two", "three", "four"} {
@@ -199,6 +208,10 @@ func TestUpgrade(t *testing.T) {
 	if got := line(t, old); got != "after" {
 		t.Fatal(got)
 	}
+	if res, err := tunnel.ask("/x"); err != nil || res.StatusCode != 200 || res.Close {
+		t.Errorf("through the old connection of the TCP listener: %v, %v", res, err)
+	}
+	held.Close()
 	close(tick)
 	if rest, err := io.ReadAll(old); err != nil || len(rest) > 0 {
 		t.Errorf("the old stream ended with %q, %v", rest, err)
