@@ -225,9 +225,9 @@ func (b *builder) listeners() {
 	g := &b.c.Gateway
 	for _, l := range b.c.Listeners {
 		b.gen.Listeners = append(b.gen.Listeners, listen.Spec{
-			Name: l.Name, Address: l.Address, HTTP1: l.HTTP1, H2C: l.H2C,
+			Name: l.Name, Address: l.Address, HTTP1: l.HTTP1, H2C: l.H2C, HTTP3: l.HTTP3,
 			ProxyProtocol: l.ProxyProtocol, TrustedProxies: g.TrustedProxies, Stream: b.stream(l.TCP),
-			TLS: b.servers[l.Name], ForwardClientCert: l.TLS != nil && l.TLS.ClientAuth.Forward,
+			TLS: b.servers[l.Name], ForwardClientCert: l.TLS != nil && l.TLS.ClientAuth.Forward, GRPCWeb: l.GRPCWeb,
 			Limits:   http1.Limits{MaxHeaderBytes: int(g.Limits.MaxHeaderBytes), MaxHeaders: g.Limits.MaxHeaders},
 			Timeouts: http1.Timeouts{Header: l.Timeouts.Header, Idle: l.Timeouts.Idle, StreamIdle: l.Timeouts.StreamIdle},
 		})
@@ -257,6 +257,11 @@ func (b *builder) table() {
 		DebugHeader: g.DebugHeader, Memory: exchange.NewBudget(g.BodyMemory),
 	}}
 	b.gen.Table = t
+	for _, c := range b.c.Certificates {
+		if c.ACME != nil && c.ACME.Challenge == certs.ChallengeHTTP {
+			t.Challenge = b.d.Certificates.ChallengeHTTP
+		}
+	}
 	if a := g.AccessLog; a != nil && !b.d.Check {
 		log, err := telemetry.OpenAccessLog(a.Path, a.Format, b.d.Stdout, b.d.Stderr)
 		if err != nil {

@@ -1,27 +1,29 @@
 package config
 
 import (
+	"crypto/tls"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // Listener is a listener block.
 type Listener struct {
 	Name    string
 	Address string
-	// HTTP1 and H2C are the protocols.
-	HTTP1, H2C    bool
-	ProxyProtocol bool
-	Timeouts      ListenerTimeouts
-	TLS           *ListenerTLS // nil: in the clear
-	TCP           *TCP         // nil: the listener speaks HTTP
+	// HTTP1, H2C and HTTP3 are the protocols.
+	HTTP1, H2C, HTTP3 bool
+	ProxyProtocol     bool
+	GRPCWeb           bool
+	Timeouts          ListenerTimeouts
+	TLS               *ListenerTLS // nil: in the clear
+	TCP               *TCP         // nil: the listener speaks HTTP
 
 	Range, AddressRange hcl.Range
 	proxyRange          hcl.Range
+	http3Range          hcl.Range
 }
 
 // ListenerTimeouts bound how long a client may take.
@@ -41,7 +43,7 @@ func (l *loader) decodeListener(b block) {
 	s.protocols(n)
 	s.flag("proxy_protocol", &n.ProxyProtocol)
 	n.proxyRange = s.rangeOf("proxy_protocol")
-	s.only("grpc_web", cty.False)
+	s.flag("grpc_web", &n.GRPCWeb)
 	if t, ok := s.one("tls"); ok {
 		n.TLS = l.decodeListenerTLS(t)
 	}
@@ -59,6 +61,7 @@ func (l *loader) decodeListener(b block) {
 			}
 		}
 	}
+	l.checkHTTP3(n)
 	l.cfg.Listeners = append(l.cfg.Listeners, n)
 }
 
@@ -87,13 +90,35 @@ func (s *section) protocols(n *Listener) {
 		switch p {
 		case "http/1.1", "h2":
 		case "h3":
-			s.l.refuse(s.itemRange("protocols", i), "The protocol h3")
+			n.HTTP3, n.http3Range = true, s.itemRange("protocols", i)
 		default:
-			s.l.diags.errorf(s.itemRange("protocols", i), "Unknown value", "listener.protocols has %q and %q, not %q.%s", "http/1.1", "h2", p, suggest(p, []string{"http/1.1", "h2"}))
+			s.l.diags.errorf(s.itemRange("protocols", i), "Unknown value", "listener.protocols has %q, %q and %q, not %q.%s", "http/1.1", "h2", "h3", p, suggest(p, []string{"http/1.1", "h2", "h3"}))
 		}
 	}
 	if len(list) == 0 {
 		s.l.diags.errorf(s.rangeOf("protocols"), "No protocol", "A listener speaks at least one protocol. Write for example: protocols = [\"http/1.1\"]")
+	}
+}
+
+// checkHTTP3 reports what HTTP/3 can't be spoken with.
+func (l *loader) checkHTTP3(n *Listener) {
+	if !n.HTTP3 {
+		return
+	}
+	if n.TLS == nil && n.TCP == nil {
+		l.diags.errorf(n.http3Range, "No TLS", "HTTP/3 is always encrypted. Write for example: tls { certificates = [certificate.site] }")
+	}
+	if n.TLS != nil && n.TLS.MaxVersion < tls.VersionTLS13 {
+		l.diags.errorf(n.http3Range, "No TLS 1.3", "HTTP/3 needs TLS 1.3, which tls.max_version leaves out.")
+	}
+	if !n.HTTP1 && !n.H2C {
+		l.diags.errorf(n.http3Range, "HTTP/3 alone", "Clients learn of HTTP/3 from a response that came over TCP. Write for example: protocols = [\"http/1.1\", \"h2\", \"h3\"]")
+	}
+	if n.ProxyProtocol {
+		l.diags.errorf(n.http3Range, "HTTP/3 has no PROXY header", "proxy_protocol has no meaning for HTTP/3: give it a listener of its own.")
+	}
+	if strings.HasPrefix(n.Address, "unix:") {
+		l.diags.errorf(n.http3Range, "No port", "HTTP/3 needs a port, and a Unix socket has none.")
 	}
 }
 

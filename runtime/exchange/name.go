@@ -9,6 +9,7 @@ type Name uint8
 const (
 	NameOther Name = iota
 	NameAccept
+	NameAltSvc
 	NameAuthorization
 	NameConnection
 	NameContentLength
@@ -39,6 +40,7 @@ const (
 
 var nameText = [nameCount]string{
 	NameAccept:               "accept",
+	NameAltSvc:               "alt-svc",
 	NameAuthorization:        "authorization",
 	NameConnection:           "connection",
 	NameContentLength:        "content-length",
@@ -107,9 +109,12 @@ func Classify[T ~string | ~[]byte](name T) Name {
 			n = NameServer
 		}
 	case 7:
-		if name[0]|0x20 == 'u' {
+		switch name[0] | 0x20 {
+		case 'a':
+			n = NameAltSvc
+		case 'u':
 			n = NameUpgrade
-		} else {
+		default:
 			n = NameTrailer
 		}
 	case 8:

@@ -21,6 +21,9 @@ func (f *flow) send(err error) {
 		f.abandon()
 		answer(x, err)
 	}
+	if _, ok := x.Response.Head.Known(exchange.NameAltSvc); ok {
+		x.Response.Head.Del("alt-svc") // it names ports of the upstream
+	}
 	f.responseSide()
 	f.editResponse()
 	// No filter looks at the exchange from here on. A long stream or a slow
@@ -53,6 +56,11 @@ func (f *flow) editResponse() {
 		if err := editHeaders(x, &x.Response.Head, f.route.ResponseHeaders); err != nil {
 			_ = f.abandon()
 			answer(x, exprFailed(err))
+		}
+	}
+	if v := x.Conn.Listener.AltSvc; v != "" && x.Request.Proto != exchange.HTTP3 {
+		if _, ok := x.Response.Head.Known(exchange.NameAltSvc); !ok {
+			x.Response.Head.Add("alt-svc", v)
 		}
 	}
 	if x.ID != "" {

@@ -2,9 +2,9 @@ listener "none" { # ERROR: needs address
 }
 listener "a" {
   address        = "127.0.0.1" # ERROR: is not an address
-  protocols      = ["http/1.1", "h3", "http/2"] # ERROR: The protocol h3 is not available | not "http/2"
+  protocols      = ["http/1.1", "h3", "http/2"] # ERROR: not "http/2" | no meaning for HTTP/3
   proxy_protocol = true # ERROR: there are none
-  grpc_web       = true # ERROR: not available
+  grpc_web       = "on" # ERROR: bool
   tls { # ERROR: needs certificates
   }
 }
@@ -54,6 +54,17 @@ listener "g" {
     upstream = upstream.db
   }
   tls { # ERROR: needs certificates | tls block or a tcp block
+  }
+}
+listener "h" {
+  address   = ":9443"
+  protocols = ["http/1.1", "h3"] # ERROR: always encrypted
+}
+listener "i" {
+  address   = "unix:/run/i.sock"
+  protocols = ["h3"] # ERROR: needs TLS 1.3 | learn of HTTP/3 | needs a port
+  tls {              # ERROR: needs certificates
+    max_version = "1.2"
   }
 }
 upstream "db" {
