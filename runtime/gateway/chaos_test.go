@@ -102,7 +102,7 @@ func (p *plan) makeRequest(r *rand.Rand) []byte {
 	if p.up >= 0 {
 		method = "POST"
 	}
-	fmt.Fprintf(&b, "%s /%d HTTP/1.1\r\nHost: a\r\n", method, p.n)
+	fmt.Fprintf(&b, "%s /%d HTTP/1.1\r\nHost: a\r\nX-Role: reader\r\n", method, p.n)
 	if p.up >= 0 {
 		frame(&b, r, p.upFraming, p.upContent, p.n)
 	} else {
@@ -304,7 +304,6 @@ func TestChaosMinute(t *testing.T) {
 }
 
 func runChaos(t *testing.T, d time.Duration) {
-	checkResources(t)
 	seed := rand.Uint64()
 	if s := os.Getenv("HEADGATE_CHAOS_SEED"); s != "" {
 		var err error
@@ -313,8 +312,39 @@ func runChaos(t *testing.T, d time.Duration) {
 		}
 	}
 	t.Logf("HEADGATE_CHAOS_SEED=%d", seed)
-	c := &chaos{t: t}
-	c.r = start(t, to(listen(t, c.serve), ""))
+	for name, files := range map[string]func(string) map[string]string{
+		"plain":      func(addr string) map[string]string { return to(addr, "") },
+		"filters":    filtered,
+		"read ahead": readAhead,
+	} {
+		t.Run(name, func(t *testing.T) { (&chaos{t: t}).run(files, seed, d/3) })
+	}
+}
+
+// readAhead is a configuration that looks into request bodies of up to 64 KiB.
+func readAhead(addr string) map[string]string {
+	files := to(addr, "")
+	files["routes.hcl"] += `
+route "gold" {
+  priority = 1
+  buffer   = "64KiB"
+  match {
+    json "tier" {
+      equals = "gold"
+    }
+  }
+  respond {
+    status = 500
+  }
+}
+`
+	return files
+}
+
+func (c *chaos) run(files func(addr string) map[string]string, seed uint64, d time.Duration) {
+	t := c.t
+	checkResources(t)
+	c.r = start(t, files(listen(t, c.serve)))
 	var all sync.WaitGroup
 	for i := range uint64(8) {
 		all.Go(func() { c.client(seed+i, time.Now().Add(d)) })

@@ -66,8 +66,9 @@ plugin "mark" {
   source = "good.wasm"
 }
 policy "role" {
-  rego   = ["role.rego"]
-  decide = "data.role.decision"
+  rego     = ["role.rego"]
+  decide   = "data.role.decision"
+  deadline = "10s" # machines that test are busy
 }
 `
 	files["good.wasm"], files["role.rego"] = guest("good", goOn), roleRego
