@@ -61,7 +61,7 @@ type smuggling struct {
 	send    []string // what the client sends, by line
 	answer  string   // what the backend answers to the first request, "" for an echo
 	hangUp  bool     // the backend closes after it
-	raced   bool   // over HTTP/2: the head may leave before what comes is refused
+	raced   bool     // over HTTP/2: the head may leave before what comes is refused
 	want    outcome
 }
 

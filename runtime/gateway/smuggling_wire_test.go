@@ -88,6 +88,7 @@ type scriptedBackend struct {
 	mu       sync.Mutex
 	answered bool
 	carried  []*carried
+	last     string // the fields of the last request behind Host, with | between them
 	served   sync.WaitGroup
 }
 
@@ -124,6 +125,7 @@ func (b *scriptedBackend) serve(nc net.Conn, raw *bytes.Buffer) {
 	defer nc.Close()
 	in := bufio.NewReader(io.TeeReader(nc, raw))
 	for {
+		from := raw.Len() // nothing is pipelined to a backend
 		req, err := http.ReadRequest(in)
 		var body []byte
 		if err == nil {
@@ -151,6 +153,10 @@ func (b *scriptedBackend) serve(nc net.Conn, raw *bytes.Buffer) {
 			answer, hangUp = b.answer, b.hangUp
 		}
 		b.answered = true
+		_, head, _ := strings.Cut(raw.String()[from:], "\r\nHost: ")
+		head, _, _ = strings.Cut(head, "\r\n\r\n")
+		_, head, _ = strings.Cut(head, "\r\n")
+		b.last = strings.ReplaceAll(head, "\r\n", "|")
 		b.mu.Unlock()
 		if _, err := io.WriteString(nc, answer); err != nil || hangUp {
 			return

@@ -48,6 +48,7 @@ type serverConn struct {
 	headSent bool
 	broken   bool // the request body is malformed: nothing can follow it
 
+	begun    atomic.Bool // the request body is or was read
 	bodyDone atomic.Bool
 	stopped  atomic.Bool
 
@@ -287,6 +288,7 @@ func (c *serverConn) start(m meta) {
 	c.bodyDone.Store(b.done)
 	c.expect = m.expect && !c.http10 && !b.done
 	if !b.done {
+		c.begun.Store(false)
 		r.Body = c
 	}
 }
@@ -296,6 +298,9 @@ func (c *serverConn) Next() ([]byte, error) {
 	b := &c.in.body
 	if c.stopped.Load() {
 		return nil, errStop
+	}
+	if !c.begun.Load() {
+		c.begun.Store(true)
 	}
 	if !b.Ready() {
 		if err := c.proceed(); err != nil {

@@ -75,6 +75,9 @@ func (c *serverConn) writeHead() error {
 		c.closing = true
 	}
 	c.mu.Unlock()
+	if c.x.Request.Length > maxDrained && !c.begun.Load() { // nobody wants it, see finish
+		c.closing = true
+	}
 	r := &c.x.Response
 	c.out.hold()
 	buf, dated, err := appendFields(append(c.out.buf, statusLines[r.Status]...), &r.Head, false)

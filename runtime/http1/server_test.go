@@ -286,7 +286,7 @@ func TestServerWrites(t *testing.T) {
 		{"the body is refused while it comes", func(x *exchange.Exchange) {
 			x.Reply(413, "", nil)
 			reply(x)
-		}, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + strings.Repeat("a", 200000), "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\n\r\n"},
+		}, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + strings.Repeat("a", 200000), "HTTP/1.1 413 Request Entity Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
 		{"a body that nobody wanted is at hand", func(x *exchange.Exchange) {
 			x.Reply(200, "", nil)
 			reply(x)
