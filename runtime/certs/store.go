@@ -16,6 +16,7 @@ import (
 type Store struct {
 	log     *slog.Logger
 	tickets ring
+	issuers *issuers
 	stop    chan struct{}
 	stopped sync.WaitGroup
 
@@ -50,15 +51,16 @@ const pollPeriod = time.Second
 
 // NewStore makes an empty store that says on log what it reads. Close ends it.
 func NewStore(log *slog.Logger) *Store {
-	s := &Store{log: log, stop: make(chan struct{}), sources: map[sourceKey]*source{}, servers: map[*Server]bool{}}
+	s := &Store{log: log, issuers: newIssuers(), stop: make(chan struct{}), sources: map[sourceKey]*source{}, servers: map[*Server]bool{}}
 	s.tickets.turn(time.Now())
 	s.stopped.Go(s.watch)
 	return s
 }
 
-// Close stops looking at files. What servers show stays.
+// Close stops looking at files and obtaining certificates. What servers show stays.
 func (s *Store) Close() {
 	close(s.stop)
+	s.issuers.close()
 	s.stopped.Wait()
 }
 
@@ -190,14 +192,15 @@ type Stats struct {
 	CAFile string
 	// Names are the server names of what is shown.
 	Names []string
-	// NotAfter is when what is shown expires; zero for authorities.
+	// NotAfter is when what is shown expires; zero for authorities, and as long as
+	// nothing is shown.
 	NotAfter time.Time
 	// Loaded and Refused count changes of the files that were taken and that were
-	// not.
+	// not; of a certificate by ACME, the attempts to obtain it.
 	Loaded, Refused int64
 }
 
-// Stats returns those of everything that is read from files, by name. Where an
+// Stats returns those of everything that is read from files or obtained, by name. Where an
 // old configuration still has a certificate of the same name, the newer counts.
 func (s *Store) Stats() []Stats {
 	s.mu.Lock()
@@ -217,6 +220,7 @@ func (s *Store) Stats() []Stats {
 		}
 		list = append(list, n)
 	}
+	list = append(list, s.issuers.stats()...)
 	slices.SortFunc(list, func(a, b Stats) int {
 		return cmp.Or(cmp.Compare(a.Certificate, b.Certificate), cmp.Compare(a.CAFile, b.CAFile))
 	})

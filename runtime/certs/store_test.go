@@ -37,7 +37,7 @@ func (b *buffer) take() string {
 // quietStore is a store that looks at files only when the test says so.
 func quietStore(t testing.TB) (*Store, *buffer) {
 	out := &buffer{}
-	s := &Store{log: slog.New(slog.NewTextHandler(out, nil)), stop: make(chan struct{}), sources: map[sourceKey]*source{}, servers: map[*Server]bool{}}
+	s := &Store{issuers: newIssuers(), log: slog.New(slog.NewTextHandler(out, nil)), stop: make(chan struct{}), sources: map[sourceKey]*source{}, servers: map[*Server]bool{}}
 	s.tickets.turn(time.Now())
 	t.Cleanup(s.Close)
 	return s, out

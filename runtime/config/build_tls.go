@@ -10,6 +10,12 @@ import (
 // configuration has too stay what they are.
 func (b *builder) certificates() {
 	for _, c := range b.c.Certificates {
+		if c.ACME != nil {
+			made, release := b.d.Certificates.ACME(c.Name, *c.ACME)
+			b.certs[c.Name] = made
+			b.onClose(release)
+			continue
+		}
 		made, release, err := b.d.Certificates.Pair(c.Name, c.CertFile, c.KeyFile)
 		if err != nil {
 			b.diags.errorf(c.Range, "Unusable certificate", "The certificate %q can't be used: %s.", c.Name, err)
@@ -38,6 +44,9 @@ func (b *builder) secure(l *Listener) {
 	for _, ref := range t.Certificates {
 		if c := b.certs[ref.ID]; c != nil {
 			o.Certificates = append(o.Certificates, c)
+		}
+		if b.c.obtainsBy(ref.ID, certs.ChallengeTLSALPN) {
+			o.Challenge = b.d.Certificates.ChallengeTLS
 		}
 	}
 	if a := &t.ClientAuth; a.Mode != "none" {

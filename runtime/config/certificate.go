@@ -12,8 +12,9 @@ import (
 // Certificate is a certificate block.
 type Certificate struct {
 	Name string
-	// CertFile and KeyFile are resolved.
+	// CertFile and KeyFile are resolved; "" with ACME.
 	CertFile, KeyFile string
+	ACME              *certs.ACME // nil: from files
 
 	Range, CertRange, KeyRange hcl.Range
 }
@@ -21,7 +22,7 @@ type Certificate struct {
 func (l *loader) decodeCertificate(b block) {
 	s := l.read(b, certificateSchema)
 	if acme, ok := s.one("acme"); ok {
-		l.refuse(acme.DefRange, "The acme block of certificate")
+		l.decodeObtained(s, acme, b)
 		return
 	}
 	if s.has("domains") {
@@ -67,7 +68,7 @@ func (l *loader) checkTLS() {
 	}
 	leaves := map[string]*x509.Certificate{}
 	for _, c := range l.cfg.Certificates {
-		if !inForce[[3]string{c.Name, c.CertFile, c.KeyFile}] {
+		if c.ACME == nil && !inForce[[3]string{c.Name, c.CertFile, c.KeyFile}] {
 			leaves[c.Name] = l.checkPair(c)
 		}
 	}

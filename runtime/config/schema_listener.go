@@ -81,4 +81,5 @@ var (
 	tcpSchema              = tcpSpec.schema()
 	sniSchema              = sniSpec.schema()
 	certificateSchema      = certificateSpec.schema()
+	acmeSchema             = acmeSpec.schema()
 )

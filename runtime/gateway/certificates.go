@@ -20,7 +20,7 @@ func (g *Gateway) watchCertificates() {
 type certificateInfo struct {
 	Name    string    `json:"name"`
 	Names   []string  `json:"names"`
-	Expires time.Time `json:"expires"`
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // certificates is what is shown now.

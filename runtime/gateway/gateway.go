@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -58,6 +59,7 @@ type Gateway struct {
 
 	serving  atomic.Pointer[generation] // changed only while reloading is held
 	checking bool                       // this gateway is never served
+	salt     []byte                     // of the fingerprints of sensitive values
 	status   atomic.Pointer[admin.Status]
 	stopping atomic.Bool
 	// handedOver is set once another process serves in place of this one.
@@ -92,6 +94,8 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 	}
 	g := &Gateway{opts: o, registry: prometheus.NewRegistry(), output: telemetry.NewOutput(o.Stderr)}
 	g.log = slog.New(g.output)
+	g.salt = make([]byte, 16)
+	_, _ = rand.Read(g.salt) // never fails
 	g.metrics = telemetry.New(g.registry)
 	g.status.Store(&admin.Status{State: "starting"})
 	var err error
@@ -179,6 +183,7 @@ func (g *Gateway) load(ctx context.Context, cfg *config.Config) (err error) {
 	g.listeners.SetMaxConnections(cfg.Gateway.Limits.MaxConnections)
 	g.engine.Swap(next.Table)
 	sockets.Commit()
+	g.certs.Obtain()
 	g.swapAdmin(nextAdmin, cfg.Gateway.Admin.Token)
 	old := g.serving.Swap(next)
 	g.number++

@@ -181,6 +181,9 @@ func (f *flow) run() error {
 	x := f.x
 	identify(x, &f.t.Settings)
 	forwardClientCert(x)
+	if f.t.Challenge != nil && f.challenged() {
+		return nil
+	}
 	if err := f.match(); err != nil {
 		return err
 	}
@@ -219,6 +222,20 @@ func (f *flow) run() error {
 		f.mirror(r.Mirror)
 	}
 	return f.forward()
+}
+
+// challenged answers an HTTP-01 challenge, before any route or filter could get
+// in its way. The server that checks a name asks in the clear, on port 80.
+func (f *flow) challenged() bool {
+	x := f.x
+	if x.Conn.TLS != nil || f.trace != nil || x.Request.Method != "GET" {
+		return false
+	}
+	body, ok := f.t.Challenge(x.Request.Authority, x.Request.Path)
+	if ok {
+		x.Reply(200, "application/octet-stream", []byte(body))
+	}
+	return ok
 }
 
 // match normalises what routing looks at, finds the route and enters its chain.
