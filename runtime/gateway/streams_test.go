@@ -64,11 +64,14 @@ func filtered(addr string) map[string]string {
 	files["routes.hcl"] += `
 plugin "mark" {
   source = "good.wasm"
+  limits {
+    cpu = "4s" # machines that test are busy
+  }
 }
 policy "role" {
   rego     = ["role.rego"]
   decide   = "data.role.decision"
-  deadline = "10s" # machines that test are busy
+  deadline = "10s"
 }
 `
 	files["good.wasm"], files["role.rego"] = guest("good", goOn), roleRego
