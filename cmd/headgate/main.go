@@ -41,6 +41,7 @@ func commands() []command {
 		{"validate", "check a configuration as a start would", runValidate},
 		{"routes", "list the routes in order of precedence", runRoutes},
 		{"explain", "tell where a request goes and why", runExplain},
+		{"plan", "tell what a reload would change", runPlan},
 		{"fmt", "lay configuration files out in the canonical way", runFmt},
 		{"schema", "describe the configuration language", runSchema},
 		{"completion", "complete commands in a shell", runCompletion},

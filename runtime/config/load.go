@@ -25,7 +25,9 @@ type Config struct {
 	watch  []string
 	table  *router.Table // of Routes, in their order
 	units  []*unit
-	values digest // of variables and local values
+	values digest               // of variables and local values
+	base   map[string]cty.Value // these values
+	source Source
 	// diags has the sources, and no diagnostics: what Build reports points into
 	// them.
 	diags Diagnostics
@@ -90,6 +92,8 @@ func (l *loader) load(units []*unit) (*Config, *Diagnostics) {
 	l.checkRoutes()
 
 	c := l.cfg
+	c.base, c.source = l.base, l.src
+	c.source.Previous = nil
 	c.diags = Diagnostics{files: l.diags.files, secret: l.diags.secret}
 	for w := range l.watched {
 		c.watch = append(c.watch, w)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/hex"
 	"errors"
 	"net"
 
@@ -104,31 +105,15 @@ func (g *Gateway) Policies() any {
 	return list
 }
 
-// Config implements admin.Source.
+// Config implements admin.Source: every block as it was understood, without
+// sensitive values, whose fingerprints depend on salt; and the certificates as
+// they are now.
 func (g *Gateway) Config() any {
-	type listenerInfo struct {
-		Name         string   `json:"name"`
-		Address      string   `json:"address"`
-		Certificates []string `json:"certificates,omitempty"`
-		ClientAuth   string   `json:"client_auth,omitempty"`
-	}
-	listeners := []listenerInfo{}
+	blocks := []*config.Node{}
 	if gen := g.inForce(); gen != nil {
-		for _, l := range gen.Config.Listeners {
-			info := listenerInfo{Name: l.Name, Address: l.Address}
-			if l.TLS != nil {
-				info.ClientAuth = l.TLS.ClientAuth.Mode
-				for _, ref := range l.TLS.Certificates {
-					info.Certificates = append(info.Certificates, ref.ID)
-				}
-			}
-			listeners = append(listeners, info)
-		}
+		blocks = gen.Config.Tree(g.salt, gen.digests)
 	}
-	return map[string]any{
-		"listeners": listeners, "routes": g.Routes(), "upstreams": g.Upstreams(), "plugins": g.Plugins(), "policies": g.Policies(),
-		"certificates": g.certificates(),
-	}
+	return map[string]any{"salt": hex.EncodeToString(g.salt), "blocks": blocks, "certificates": g.certificates()}
 }
 
 // inForce returns the generation that is served, nil before the first.
