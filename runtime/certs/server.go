@@ -92,7 +92,7 @@ func (s *Server) reconfigure() {
 		CipherSuites:   suites(),
 	}
 	if o.Challenge != nil {
-		c.NextProtos = append(c.NextProtos, acmeProtocol)
+		c.GetConfigForClient = s.challenge
 	}
 	var authorities [sha256.Size]byte
 	if o.Authorities != nil && o.ClientAuth != tls.NoClientCert {
@@ -116,11 +116,20 @@ func suites() []uint16 {
 	}
 }
 
+// challenge is tls.Config.GetConfigForClient. A certificate authority that checks
+// a name has no certificate to show, whatever the listener demands of clients,
+// and gets nothing but a handshake.
+func (s *Server) challenge(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != acmeProtocol {
+		return nil, nil
+	}
+	return &tls.Config{
+		GetCertificate: s.settings.Challenge, NextProtos: []string{acmeProtocol}, MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true,
+	}, nil
+}
+
 // choose is tls.Config.GetCertificate.
 func (s *Server) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if f := s.settings.Challenge; f != nil && len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmeProtocol {
-		return f(hello)
-	}
 	return s.index.Load().choose(hello)
 }
 
