@@ -110,6 +110,7 @@ func TestFormat(t *testing.T) {
 func FuzzHarmless(f *testing.F) {
 	seeds(f)
 	f.Add(bytes.Repeat([]byte("["), 101), false)
+	f.Add([]byte("a = \""+strings.Repeat("%{ if x }", 200)+"\""), false)
 	f.Add([]byte("a = "+strings.Repeat("b+", 1500)+"{\nc = "+strings.Repeat("b+", 1500)+"1\n}"), false)
 	f.Add([]byte("a = \"$${\"\nb = \"${x}\"\n"), false)
 	f.Add([]byte("a = \"\\\"${a.b}\" # \"\nb = 1 // }\n"), false)

@@ -126,7 +126,9 @@ func harmlessString(src []byte) (length, links int) {
 			i++
 		case c == '"':
 			return i + 1, links
-		case c == '{' && (src[i-1] == '$' || src[i-1] == '%'):
+		case c == '{' && src[i-1] == '%': // may nest without a bracket
+			return 0, 0
+		case c == '{' && src[i-1] == '$':
 			template = true
 		}
 	}
