@@ -97,7 +97,7 @@ func TestClientStallsAnywhere(t *testing.T) {
 		return false
 	})
 	files := to(addr, "")
-	files["preamble.hcl"] = limitedTimes("    header = \"300ms\"\n    idle = \"300ms\"\n    stream_idle = \"300ms\"")
+	files["preamble.hcl"] = limitedTimes("    header = \"1s\"\n    idle = \"1s\"\n    stream_idle = \"1s\"")
 	r := start(t, files)
 	var all sync.WaitGroup
 	for _, q := range asked {

@@ -44,3 +44,17 @@ func (j *joint) copy(dst, src net.Conn, idle time.Duration) int64 {
 		return total
 	}
 }
+
+// first writes what was read of a tunnel before it was one.
+func first(dst net.Conn, p []byte, idle time.Duration) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if err := dst.SetWriteDeadline(time.Now().Add(idle)); err != nil {
+		return err
+	}
+	if _, err := dst.Write(p); err != nil {
+		return err
+	}
+	return dst.SetWriteDeadline(time.Time{})
+}

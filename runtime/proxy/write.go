@@ -234,10 +234,7 @@ func (f *flow) tunnel() {
 	defer server.Close()
 
 	idle := x.Conn.Listener.Idle()
-	if _, err := client.Write(read); err != nil {
-		return
-	}
-	if _, err := server.Write(early); err != nil {
+	if first(client, read, idle) != nil || first(server, early, idle) != nil {
 		return
 	}
 	var j joint
