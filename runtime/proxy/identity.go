@@ -18,7 +18,8 @@ func identify(x *exchange.Exchange, s *Settings) {
 	x.RemoteIP = c.Peer.Addr()
 
 	var haveProto, haveHost, havePort bool
-	at := -1 // the last x-forwarded-for
+	at, elements := -1, -1 // the last lines of x-forwarded-for and of forwarded
+	scheme := x.Request.Scheme
 	for i := 0; i < h.Len(); i++ {
 		id, _, v := h.At(i)
 		switch id {
@@ -29,7 +30,12 @@ func identify(x *exchange.Exchange, s *Settings) {
 				at = i
 				continue
 			}
-		case exchange.NameForwarded, exchange.NameXForwardedClientCert:
+		case exchange.NameForwarded:
+			if trusted {
+				elements = i
+				continue
+			}
+		case exchange.NameXForwardedClientCert:
 			if trusted {
 				continue
 			}
@@ -65,8 +71,22 @@ func identify(x *exchange.Exchange, s *Settings) {
 			copy(buf[n:], c.PeerIP)
 			h.SetAt(at, exchange.String(buf))
 		}
+	} else if elements >= 0 { // of a proxy that speaks only the standard's language
+		ip, proto := forwardedClient(h, s.TrustedProxies, x.RemoteIP)
+		if !haveProto && (proto == "http" || proto == "https") {
+			x.Request.Scheme = proto
+		}
+		list := c.PeerIP
+		if ip != x.RemoteIP {
+			list = ip.String() + ", " + list
+		}
+		x.RemoteIP = ip
+		h.Add("X-Forwarded-For", list)
 	} else if c.PeerIP != "" {
 		h.Add("X-Forwarded-For", c.PeerIP)
+	}
+	if elements >= 0 {
+		appendForwarded(x, elements, scheme)
 	}
 	if !haveProto {
 		h.Add("X-Forwarded-Proto", x.Request.Scheme)

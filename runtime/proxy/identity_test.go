@@ -26,7 +26,7 @@ func TestIdentify(t *testing.T) {
 			map[string]string{"x-forwarded-for": "1.2.3.4", "x-forwarded-proto": "http", "x-forwarded-host": "h", "x-forwarded-port": "80", "forwarded": "", "x-forwarded-client-cert": ""}},
 		{"trusted", "10.0.0.1",
 			[][2]string{{"X-Forwarded-For", "5.6.7.8"}, {"X-Forwarded-Proto", "https"}, {"Forwarded", "for=5.6.7.8"}}, "5.6.7.8",
-			map[string]string{"x-forwarded-for": "5.6.7.8, 10.0.0.1", "x-forwarded-proto": "https", "x-forwarded-host": "h", "forwarded": "for=5.6.7.8"}},
+			map[string]string{"x-forwarded-for": "5.6.7.8, 10.0.0.1", "x-forwarded-proto": "https", "x-forwarded-host": "h", "forwarded": `for=5.6.7.8, for=10.0.0.1;host="h";proto=http`}},
 		{"a client behind proxies lies", "10.0.0.1", [][2]string{{"X-Forwarded-For", "6.6.6.6, 5.6.7.8, 10.0.0.2"}}, "5.6.7.8",
 			map[string]string{"x-forwarded-for": "6.6.6.6, 5.6.7.8, 10.0.0.2, 10.0.0.1"}},
 		{"two lines", "10.0.0.1", [][2]string{{"X-Forwarded-For", "5.6.7.8"}, {"X-Forwarded-For", "10.0.0.2"}}, "5.6.7.8", nil},
