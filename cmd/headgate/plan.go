@@ -12,6 +12,7 @@ that are not named keep everything: connections, health, instances of plugins.
 Nothing is changed. A configuration with errors is refused with all of them.
 
   headgate plan -admin http://127.0.0.1:9901 examples/quickstart
+  headgate plan -o json -admin http://127.0.0.1:9901 examples/quickstart
 `
 
 func runPlan(args []string, s streams) int {

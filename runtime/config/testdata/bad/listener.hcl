@@ -4,7 +4,7 @@ listener "a" {
   address        = "127.0.0.1" # ERROR: is not an address
   protocols      = ["http/1.1", "h3", "http/2"] # ERROR: not "http/2" | no meaning for HTTP/3
   proxy_protocol = true # ERROR: there are none
-  grpc_web       = "on" # ERROR: bool
+  grpc_web       = "on" # ERROR: true or false
   tls { # ERROR: needs certificates
   }
 }
