@@ -187,8 +187,9 @@ func cutCases() (all []cutCase) {
 		for at := range len(a.text) + 1 {
 			for _, how := range []end{fin, rst} {
 				for _, reused := range []bool{false, true} {
-					for _, method := range []string{"GET", "POST"} {
-						all = append(all, cutCase{a.name, a.text, method, at, how, reused})
+					all = append(all, cutCase{a.name, a.text, "GET", at, how, reused})
+					if at < 2 { // what may be repeated matters only here
+						all = append(all, cutCase{a.name, a.text, "POST", at, how, reused})
 					}
 				}
 			}

@@ -159,7 +159,7 @@ func TestLongPolls(t *testing.T) {
 	overStreams(t, func(t *testing.T, b *eventBackend, get func(context.Context, string) *http.Response) {
 		for n := range 3 {
 			go func() {
-				if n == 1 { // longer than the engine waits at a time
+				if n == 1 && !strings.HasSuffix(t.Name(), "true") { // longer than the engine waits at a time
 					time.Sleep(1200 * time.Millisecond)
 				}
 				b.next <- n

@@ -145,7 +145,7 @@ func overBoth(t *testing.T, f func(t *testing.T, secured bool)) {
 	}
 }
 
-func TestWebSocketEcho(t *testing.T) { webSocketEcho(t, 300) }
+func TestWebSocketEcho(t *testing.T) { webSocketEcho(t, 100) }
 
 func TestWebSocketEcho10000(t *testing.T) {
 	need.Full(t)
@@ -330,7 +330,7 @@ func TestWebSocketDrain(t *testing.T) {
 		begun := time.Now()
 		go func() {
 			defer close(done)
-			stop, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			stop, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
 			defer cancel()
 			_ = s.r.g.Shutdown(stop)
 		}()
@@ -344,7 +344,7 @@ func TestWebSocketDrain(t *testing.T) {
 			t.Error("a message out of nowhere")
 		}
 		<-done
-		if took := time.Since(begun); took < 1900*time.Millisecond || took > 8*time.Second {
+		if took := time.Since(begun); took < 1400*time.Millisecond || took > 8*time.Second {
 			t.Errorf("the drain took %v", took)
 		}
 	})
