@@ -150,15 +150,13 @@ func retryAfter(err error, n int) time.Duration {
 	first, last := firstUnreached, lastUnreached
 	asked := time.Duration(0)
 	var refusal *acme.Error
-	var authorization *acme.AuthorizationError
-	var order *acme.OrderError
 	if errors.As(err, &refusal) {
 		asked, _ = acme.RateLimit(refusal)
 		if refusal.StatusCode < 500 {
 			first, last = firstRefused, lastRefused
 		}
 	}
-	if errors.As(err, &authorization) || errors.As(err, &order) {
+	if errors.Is(err, errOrdered) {
 		first, last = firstRefused, lastRefused
 	}
 	wait := last

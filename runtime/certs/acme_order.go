@@ -33,15 +33,30 @@ func (i *issuer) order(ctx context.Context) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("order: %w", err)
 	}
+	pair, err := i.fulfil(ctx, client, order)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%w: %w", errOrdered, err)
+	}
+	return pair, nil
+}
+
+// errOrdered wraps what goes wrong once there is an order, which counts towards
+// the server's limits.
+var errOrdered = errors.New("the order failed")
+
+// fulfil does what an order asks for.
+func (i *issuer) fulfil(ctx context.Context, client *acme.Client, order *acme.Order) (tls.Certificate, error) {
 	for _, url := range order.AuthzURLs {
 		if err := i.prove(ctx, client, url); err != nil {
 			return tls.Certificate{}, err
 		}
 	}
-	if order, err = client.WaitOrder(ctx, order.URI); err != nil {
-		return tls.Certificate{}, fmt.Errorf("order: %w", err)
+	ready, err := client.WaitOrder(ctx, order.URI)
+	if err != nil {
+		return tls.Certificate{}, err
 	}
-	return i.finish(ctx, client, order)
+	ready.URI = order.URI // only the answer to a new order has to tell it
+	return i.finish(ctx, client, ready)
 }
 
 // finish asks for the certificate of an order whose names are proven. Its key is
@@ -55,7 +70,7 @@ func (i *issuer) finish(ctx context.Context, client *acme.Client, order *acme.Or
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	chain, _, err := client.CreateOrderCert(ctx, order.FinalizeURL, request, true)
+	chain, _, err := client.CreateCertFromOrder(ctx, order, request, true)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("finalize: %w", err)
 	}
@@ -136,11 +151,11 @@ func (i *issuer) prove(ctx context.Context, client *acme.Client, url string) err
 		return nil
 	case acme.StatusPending:
 	default:
-		return &acme.AuthorizationError{URI: url, Identifier: domain, Errors: []error{fmt.Errorf("it is %s", z.Status)}}
+		return fmt.Errorf("authorization of %s: it is %s", domain, z.Status)
 	}
 	at := slices.IndexFunc(z.Challenges, func(c *acme.Challenge) bool { return c.Type == i.acme.Challenge })
 	if at < 0 {
-		return &acme.AuthorizationError{URI: url, Identifier: domain, Errors: []error{fmt.Errorf("the server offers no challenge %s", i.acme.Challenge)}}
+		return fmt.Errorf("authorization of %s: the server offers no challenge %s", domain, i.acme.Challenge)
 	}
 	shut, err := i.answer(client, domain, z.Challenges[at].Token)
 	if err != nil {
