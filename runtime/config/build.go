@@ -211,7 +211,7 @@ func (b *builder) builtin(f *Filter) *host.Plugin {
 func (b *builder) cluster(u *Upstream) {
 	c := upstream.Config{
 		Name: u.Name, Balance: u.Balance, ConnectTimeout: u.ConnectTimeout, Timeout: u.Timeout,
-		IdleTimeout: u.IdleTimeout, MaxIdle: u.MaxIdle,
+		IdleTimeout: u.IdleTimeout, MaxIdle: u.MaxIdle, HTTP2: u.HTTP2,
 	}
 	for _, e := range u.Endpoints {
 		c.Endpoints = append(c.Endpoints, upstream.EndpointConfig{Address: e.Address, Weight: e.Weight, Labels: e.Labels})
@@ -263,7 +263,7 @@ func (b *builder) table() {
 		}
 	}
 	if a := g.AccessLog; a != nil && !b.d.Check {
-		log, err := telemetry.OpenAccessLog(a.Path, a.Format, b.d.Stdout, b.d.Stderr)
+		log, err := telemetry.OpenAccessLog(a.Path, a.Format, a.Template.eval(), b.d.Stdout, b.d.Stderr)
 		if err != nil {
 			b.diags.errorf(a.Range, "Unusable access log", "%s can't be written: %s.", a.Path, reason(err))
 		} else {

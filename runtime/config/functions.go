@@ -80,9 +80,17 @@ func pureFunctions() *hcl.EvalContext {
 		"tomap": stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)), "tostring": stdlib.MakeToFunc(cty.String),
 		"tonumber": stdlib.MakeToFunc(cty.Number), "tobool": stdlib.MakeToFunc(cty.Bool),
 		"try": tryfunc.TryFunc, "can": tryfunc.CanFunc,
-		"cidrhost": cidrHostFunc, "cidrnetmask": cidrNetmaskFunc,
+		"sensitive": sensitiveFunc,
+		"cidrhost":  cidrHostFunc, "cidrnetmask": cidrNetmaskFunc,
 	}}
 }
+
+// sensitiveFunc marks a value that is never to be shown.
+var sensitiveFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowNull: true, AllowUnknown: true, AllowMarked: true, AllowDynamicType: true}},
+	Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
+	Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return args[0].Mark(sensitiveMark{}), nil },
+})
 
 // envFunc makes env(name) and env(name, default).
 func (l *loader) envFunc() function.Function {

@@ -46,6 +46,7 @@ type Log struct{ Level, Format string }
 // AccessLog says how requests are logged. Path is "stdout", "stderr" or a file.
 type AccessLog struct {
 	Format, Path string
+	Template     *Expr // what a line is made by; nil: Format
 	Range        hcl.Range
 }
 
@@ -154,16 +155,15 @@ func (l *loader) decodeAdmin(b block, a *Admin) {
 func (l *loader) decodeAccessLog(b block) *AccessLog {
 	s := l.read(b, accessLogSchema)
 	a := &AccessLog{Format: "json", Path: "stdout", Range: b.DefRange}
-	if at := s.attrs["format"]; at != nil {
-		text, isText := literal(at.expr)
-		switch {
-		case !isText && b.scope.readsRequest(at.expr):
-			l.refuse(at.expr.Range(), "A template as access_log.format")
-		case isText && strings.ContainsAny(text, "$% "):
-			l.refuse(at.expr.Range(), "A template as access_log.format")
-		default:
-			s.oneOf("format", &a.Format, "json", "common", "combined")
+	if at := s.attrs["format"]; at != nil && b.scope.readsRequest(at.expr) {
+		a.Format, a.Template = "", s.expr("format", exprScope{
+			response: true, noPath: "The access log is that of every route, and path variables belong to one.",
+		})
+		if a.Template != nil && a.Template.Sensitive {
+			l.diags.errorf(at.expr.Range(), "Sensitive value", "access_log.format can't be sensitive: it is written to the log.")
 		}
+	} else {
+		s.oneOf("format", &a.Format, "json", "common", "combined")
 	}
 	s.text("path", &a.Path, "stdout")
 	switch a.Path {

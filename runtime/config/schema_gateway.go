@@ -33,7 +33,7 @@ var logSpec = &spec{
 var accessLogSpec = &spec{
 	doc: "The log of requests. Without the block there is none.",
 	args: []argSpec{
-		{"format", typeString, `"json"`, "JSON objects, or the formats of web servers of old.", []string{"json", "common", "combined"}},
+		{"format", typeExpr, `"json"`, "\"json\", or \"common\" or \"combined\" as web servers of old write them, or a template with values of the request and the response.", nil},
 		{"path", typeString, `"stdout"`, "\"stdout\", \"stderr\" or a file.", nil},
 	},
 }

@@ -50,16 +50,19 @@ const (
 )
 
 // OpenAccessLog opens path, which may be "stdout" or "stderr" for the given
-// writers, for lines in format: json, common or combined.
-func OpenAccessLog(path, format string, stdout, stderr io.Writer) (*AccessLog, error) {
+// writers, for lines in format: json, common or combined; or, if template is not
+// nil, for lines that it makes of an exchange.
+func OpenAccessLog(path, format string, template exchange.Expr, stdout, stderr io.Writer) (*AccessLog, error) {
 	l := &AccessLog{close: func() error { return nil }}
 	l.written.L = &l.mu
-	switch format {
-	case "json":
+	switch {
+	case template != nil:
+		l.format = func(b []byte, e *Entry) []byte { return appendTemplate(b, e, template) }
+	case format == "json":
 		l.format = appendJSON
-	case "common":
+	case format == "common":
 		l.format = appendCommon
-	case "combined":
+	case format == "combined":
 		l.format = appendCombined
 	default:
 		return nil, fmt.Errorf("no access log format %q", format)
@@ -231,6 +234,29 @@ func appendCombined(b []byte, e *Entry) []byte {
 		b = append(b, ` "`...)
 		b = append(b, orDash(clean(header(e.X, name)))...)
 		b = append(b, '"')
+	}
+	return b
+}
+
+// appendTemplate writes what a template makes of the exchange. A client may have
+// sent any bytes in it: none of them ends the line.
+func appendTemplate(b []byte, e *Entry, template exchange.Expr) []byte {
+	v, err := template(e.X)
+	if err != nil {
+		return append(b, clean("access_log.format: "+err.Error())...)
+	}
+	switch v.Kind {
+	case exchange.KindNumber:
+		return strconv.AppendFloat(b, v.Num, 'f', -1, 64)
+	case exchange.KindBool:
+		return strconv.AppendBool(b, v.Bool)
+	}
+	for _, r := range v.Text {
+		if r < 0x20 || r == 0x7f {
+			b = fmt.Appendf(b, `\x%02x`, r)
+			continue
+		}
+		b = utf8.AppendRune(b, r)
 	}
 	return b
 }

@@ -38,7 +38,7 @@ func TestFormats(t *testing.T) {
 		t.Run(c.format, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "access.log")
 			for range 2 { // the second adds to the file
-				l, err := OpenAccessLog(path, c.format, nil, nil)
+				l, err := OpenAccessLog(path, c.format, nil, nil, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -57,10 +57,10 @@ func TestFormats(t *testing.T) {
 			}
 		})
 	}
-	if _, err := OpenAccessLog("stdout", "csv", nil, nil); err == nil {
+	if _, err := OpenAccessLog("stdout", "csv", nil, nil, nil); err == nil {
 		t.Error("an unknown format was accepted")
 	}
-	if _, err := OpenAccessLog(filepath.Join(t.TempDir(), "no/such/dir"), "json", nil, nil); err == nil {
+	if _, err := OpenAccessLog(filepath.Join(t.TempDir(), "no/such/dir"), "json", nil, nil, nil); err == nil {
 		t.Error("an impossible path was accepted")
 	}
 }
@@ -101,7 +101,7 @@ func (w *slowWriter) Write(p []byte) (int, error) {
 
 func TestSlowDisk(t *testing.T) {
 	w := &slowWriter{}
-	l, err := OpenAccessLog("stdout", "json", w, nil)
+	l, err := OpenAccessLog("stdout", "json", nil, w, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,12 +129,40 @@ func TestSlowDisk(t *testing.T) {
 	}
 }
 
+func TestTemplate(t *testing.T) {
+	text := func(x *exchange.Exchange) (exchange.Value, error) {
+		switch x.Request.Method {
+		case "GET":
+			return exchange.Text("a\n\x7f\xff\"b"), nil
+		case "PUT":
+			return exchange.Value{Kind: exchange.KindNumber, Num: 204}, nil
+		}
+		return exchange.Value{}, errors.New("no\nvalue")
+	}
+	var b bytes.Buffer
+	l, err := OpenAccessLog("stdout", "", text, &b, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{"GET", "PUT", "POST"} {
+		x := &exchange.Exchange{}
+		x.Request.Method = method
+		l.Record(Entry{X: x})
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if want := "a\\x0a\\x7f\ufffd\"b\n204\naccess_log.format: no?value\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
 func TestFullDisk(t *testing.T) {
-	l, err := OpenAccessLog("stderr", "common", nil, failing{})
+	l, err := OpenAccessLog("stderr", "common", nil, nil, failing{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +176,7 @@ func TestFullDisk(t *testing.T) {
 
 func TestLeavesWithoutTraffic(t *testing.T) {
 	r, w := io.Pipe()
-	l, err := OpenAccessLog("stdout", "common", w, nil)
+	l, err := OpenAccessLog("stdout", "common", nil, w, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +191,7 @@ func TestLeavesWithoutTraffic(t *testing.T) {
 }
 
 func BenchmarkAccessJSON(b *testing.B) {
-	l, err := OpenAccessLog("stdout", "json", io.Discard, nil)
+	l, err := OpenAccessLog("stdout", "json", nil, io.Discard, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

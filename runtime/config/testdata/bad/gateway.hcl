@@ -13,8 +13,8 @@ gateway {
     format = ["text"]  # ERROR: takes a string
   }
   access_log {
-    format = "${request.method} ${response.status}" # ERROR: not available
-    path   = ""                                     # ERROR: is "stdout", "stderr" or a file
+    format = "${request.method} ${path.id}" # ERROR: path variables belong to one
+    path   = ""                             # ERROR: is "stdout", "stderr" or a file
   }
   tracing { # ERROR: not available
     otlp = "http://127.0.0.1:4318"
