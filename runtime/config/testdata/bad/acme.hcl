@@ -55,6 +55,5 @@ certificate "nowhere" {
   acme {
     directory = "https:///directory"   # ERROR: is an https URL
     ca_file   = "../tls/api.key"       # ERROR: no certificate in it
-    email     = sensitive("a@b.example") # ERROR: can't be sensitive
   }
 }
