@@ -32,8 +32,8 @@ type attribute struct {
 	raw  hcl.Expression
 	name string
 	rng  hcl.Range
-	// sensitive is set when the value was evaluated and is so.
-	sensitive bool
+	// sensitive is known once the value was evaluated.
+	evaluated, sensitive bool
 }
 
 // read reads b against schema. Unknown and missing names are reported, and
@@ -88,7 +88,7 @@ func (s *section) value(name string, ty cty.Type, example string) (v cty.Value, 
 		return cty.NilVal, false
 	}
 	v, marks := v.UnmarkDeep()
-	a.sensitive = len(marks) > 0
+	a.evaluated, a.sensitive = true, len(marks) > 0
 	if v.IsNull() {
 		return cty.NilVal, false
 	}
@@ -277,7 +277,15 @@ func (s *section) require(name, example string) bool {
 // shown refuses sensitive values in attributes that logs, metrics and tools show.
 func (s *section) shown(names ...string) {
 	for _, n := range names {
-		if a := s.attrs[n]; a != nil && a.sensitive {
+		a := s.attrs[n]
+		if a == nil {
+			continue
+		}
+		if !a.evaluated {
+			v, _ := s.scope.evaluate(a.expr, s.what(a))
+			a.sensitive = v.ContainsMarked()
+		}
+		if a.sensitive {
 			s.l.diags.errorf(a.expr.Range(), "Sensitive value", "%s can't be sensitive: it is shown in lists and logs.", s.what(a))
 		}
 	}
