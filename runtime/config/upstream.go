@@ -17,6 +17,7 @@ type Upstream struct {
 	Timeout        time.Duration
 	IdleTimeout    time.Duration
 	MaxIdle        int
+	HTTP2          bool // h2c
 
 	Range hcl.Range
 }
@@ -38,7 +39,7 @@ func (l *loader) decodeUpstream(b block) {
 	}
 	s.decodeEndpoints(u)
 	s.decodeBalance(u)
-	s.only("protocol", cty.StringVal("http/1.1"))
+	s.upstreamProtocol(u)
 	s.only("slow_start", cty.StringVal("0s"))
 	s.only("proxy_protocol", cty.StringVal(""))
 	s.only("prefer", cty.MapValEmpty(cty.String))
@@ -88,6 +89,16 @@ func (s *section) decodeEndpoints(u *Upstream) {
 
 // dynamicFailed reports whether a dynamic block may have made what is missing.
 func (s *section) dynamicFailed() bool { return s.dynamic && s.l.unsure() }
+
+func (s *section) upstreamProtocol(u *Upstream) {
+	protocol := "http/1.1"
+	if !s.oneOf("protocol", &protocol, "http/1.1", "h2c", "h2", "auto") {
+		return
+	}
+	if u.HTTP2 = protocol == "h2c"; !u.HTTP2 && protocol != "http/1.1" {
+		s.l.refuse(s.rangeOf("protocol"), "upstream.protocol = \""+protocol+"\"")
+	}
+}
 
 func (s *section) decodeBalance(u *Upstream) {
 	all := []string{"round_robin", "least_request", "ewma", "random", "ring_hash", "maglev"}

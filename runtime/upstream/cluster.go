@@ -24,6 +24,8 @@ type Config struct {
 	ConnectTimeout, Timeout, IdleTimeout time.Duration
 	// MaxIdle bounds the idle connections of one endpoint; 512.
 	MaxIdle int
+	// HTTP2 speaks HTTP/2 to the endpoints, with prior knowledge.
+	HTTP2 bool
 }
 
 // EndpointConfig describes one endpoint.

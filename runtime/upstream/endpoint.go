@@ -10,6 +10,7 @@ import (
 
 	"github.com/headgate/headgate/runtime/exchange"
 	"github.com/headgate/headgate/runtime/http1"
+	"github.com/headgate/headgate/runtime/http2"
 	"github.com/headgate/headgate/runtime/telemetry"
 )
 
@@ -53,8 +54,11 @@ type Endpoint struct {
 	timeouts atomic.Int64
 	latency  atomic.Int64 // a moving average in nanoseconds
 
+	dialing chan struct{} // holds a token while a shared connection is made
+
 	mu     sync.Mutex
 	idle   []idleConn // the most recently used last
+	shared []*http2.ClientConn
 	closed bool
 	refs   int // guarded by the registry
 }
@@ -66,7 +70,7 @@ type idleConn struct {
 
 func newEndpoint(k key, b *http1.Buffers, m *telemetry.Endpoint) *Endpoint {
 	e := &Endpoint{
-		key: k, network: "tcp", address: k.address, buffers: b, metrics: m, made: time.Now(),
+		key: k, network: "tcp", address: k.address, buffers: b, metrics: m, made: time.Now(), dialing: make(chan struct{}, 1),
 		dialer: net.Dialer{Timeout: k.connect, KeepAlive: 30 * time.Second},
 	}
 	if path, ok := strings.CutPrefix(k.address, "unix:"); ok {
@@ -87,20 +91,31 @@ func (e *Endpoint) Active() int64 { return e.active.Load() }
 func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (conn Conn, reused bool, err error) {
 	e.requests.Add(1)
 	e.begin()
+	if e.key.http2 {
+		return e.acquireStream(ctx, fresh)
+	}
 	if !fresh {
 		if conn = e.takeIdle(); conn != nil {
 			return conn, true, nil
 		}
 	}
+	nc, err := e.dial(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	return http1.NewClient(nc, http1.Limits{}, e.buffers), false, nil
+}
+
+// dial connects for a request that is active, and ends it if that fails.
+func (e *Endpoint) dial(ctx context.Context) (net.Conn, error) {
 	nc, err := e.dialer.DialContext(ctx, e.network, e.address)
 	if err != nil {
 		if ctx.Err() == nil {
 			e.Failed("connect")
 		}
 		e.end()
-		return nil, false, err
 	}
-	return http1.NewClient(nc, http1.Limits{}, e.buffers), false, nil
+	return nc, err
 }
 
 func (e *Endpoint) begin() {
@@ -214,6 +229,7 @@ func (e *Endpoint) reap() {
 		e.idle = e.idle[:kept]
 	}
 	e.mu.Unlock()
+	e.reapShared()
 	for _, c := range old {
 		c.conn.Close()
 	}
@@ -222,9 +238,12 @@ func (e *Endpoint) reap() {
 // close closes idle connections now and the others when they are released.
 func (e *Endpoint) close() {
 	e.mu.Lock()
-	idle := e.idle
-	e.idle, e.closed = nil, true
+	idle, shared := e.idle, e.shared
+	e.idle, e.shared, e.closed = nil, nil, true
 	e.mu.Unlock()
+	for _, c := range shared {
+		c.Leave()
+	}
 	for _, c := range idle {
 		c.conn.Close()
 	}
@@ -233,6 +252,11 @@ func (e *Endpoint) close() {
 func (e *Endpoint) info() EndpointInfo {
 	e.mu.Lock()
 	idle := len(e.idle)
+	for _, c := range e.shared {
+		if _, ok := c.Idle(); ok {
+			idle++
+		}
+	}
 	e.mu.Unlock()
 	errs := ErrorsInfo{e.connects.Load(), e.resets.Load(), e.timeouts.Load()}
 	return EndpointInfo{

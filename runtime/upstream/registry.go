@@ -30,6 +30,7 @@ type key struct {
 	upstream, address string
 	connect, idle     time.Duration
 	maxIdle           int
+	http2             bool
 }
 
 // reapEvery is how often idle connections are looked at.
@@ -73,7 +74,7 @@ func (r *Registry) Cluster(c Config) *Cluster {
 
 // endpoint returns an endpoint with one more reference. r.mu is held.
 func (r *Registry) endpoint(c Config, address string) *Endpoint {
-	k := key{c.Name, address, c.ConnectTimeout, c.IdleTimeout, c.MaxIdle}
+	k := key{c.Name, address, c.ConnectTimeout, c.IdleTimeout, c.MaxIdle, c.HTTP2}
 	var m *telemetry.Endpoint
 	if r.metrics != nil {
 		m = r.metrics.Endpoint(c.Name, address)

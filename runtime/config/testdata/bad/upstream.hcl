@@ -13,7 +13,7 @@ upstream "a" {
   dns { # ERROR: not available
     name = "x"
   }
-  protocol        = "h2c"                  # ERROR: upstream.protocol is not available
+  protocol        = "h2"                   # ERROR: "h2" is not available
   balance         = "maglev"               # ERROR: not available
   hash_on         = request.header["x-id"] # ERROR: not available
   prefer          = { zone = "a" }         # ERROR: not available
