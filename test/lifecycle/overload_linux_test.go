@@ -397,6 +397,8 @@ func TestNoDescriptors(t *testing.T) {
 	b.configure(strings.Replace(config, `body = "own"`, `body = "new"`, 1))
 	p.signal(unix.SIGHUP)
 	b.await(mark, "configuration refused")
+	p.signal(unix.SIGUSR2)
+	b.await(mark, "the upgrade did not happen")
 	before := p.cpu()
 	const watch = 2 * time.Second
 	for end := time.Now().Add(watch); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
