@@ -35,15 +35,17 @@ func graphic(s string) bool {
 	return true
 }
 
-// encodeRequest writes the fields of r (RFC 9113 section 8.3.1).
+// encodeRequest writes the fields of r (RFC 9113 section 8.3.1). The encoder keeps
+// strings for the requests to come, and those of r may lie in memory that is used
+// again: each is copied.
 func encodeRequest(enc *hpack.Encoder, scheme string, r *exchange.Request) {
-	path := r.Path
+	path := strings.Clone(r.Path)
 	if r.RawQuery != "" {
 		path += "?" + r.RawQuery
 	}
-	write(enc, ":method", r.Method, false)
+	write(enc, ":method", strings.Clone(r.Method), false)
 	write(enc, ":scheme", scheme, false)
-	write(enc, ":authority", r.Authority, false)
+	write(enc, ":authority", strings.Clone(r.Authority), false)
 	write(enc, ":path", path, false)
 	for i := range r.Head.Len() {
 		id, name, value := r.Head.At(i)
