@@ -130,6 +130,10 @@ route "all" {
 			if given := res.Header.Get("X-Request-Id"); strings.Contains(seen, given) && uuid.MatchString(given) {
 				seen = regexp.MustCompile(`(?i)x-request-id: `+given).ReplaceAllString(seen, "x-request-id: new")
 			}
+			seen, ours := strings.CutSuffix(seen, "|Via: 1.1 headgate")
+			if !ours {
+				t.Errorf("no Via of ours in %s", seen)
+			}
 			if seen != c.want {
 				t.Errorf("the backend sees\n%s\nwant\n%s", seen, c.want)
 			}

@@ -153,6 +153,7 @@ var (
 	someDate  = "Date: " + http.TimeFormat
 	someUUID  = "01234567-89ab-7cde-8123-456789abcdef"
 	forwarded = regexp.MustCompile(`X-Forwarded-For: 127\.0\.0\.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ([^\r]*)\r\nX-Forwarded-Port: PORT\r\nx-request-id: ` + someUUID + `\r\n`)
+	viaUs     = regexp.MustCompile(`Via: (?:1\.[01]|2) headgate\r\n`) // in every request; left out
 )
 
 func steady(s string) string {
@@ -167,6 +168,7 @@ func abridgeRequests(s, base string) string {
 	}
 	_, port, _ := strings.Cut(strings.TrimPrefix(base, "http://"), ":")
 	s = strings.ReplaceAll(steady(s), "X-Forwarded-Port: "+port+"\r\n", "X-Forwarded-Port: PORT\r\n")
+	s = viaUs.ReplaceAllString(s, "")
 	s = forwarded.ReplaceAllString(s, "{forwarded $1}\r\n")
 	return strings.ReplaceAll(quote(s), strings.TrimSuffix(quote(strings.Replace(probe, "\r\n\r\n", "\r\n{forwarded probe}\r\n\r\n", 1)), "\n"), "{probe}")
 }

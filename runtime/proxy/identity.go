@@ -97,18 +97,30 @@ func identify(x *exchange.Exchange, s *Settings) {
 	if !havePort && c.LocalPort != "" {
 		h.Add("X-Forwarded-Port", c.LocalPort)
 	}
-
-	if s.RequestID == "" {
-		return
+	if s.RequestID != "" {
+		identifyRequest(x, s.RequestID, trusted)
 	}
+	h.Add("Via", via(x.Request.Proto))
+}
+
+// identifyRequest gives the exchange its request id: that of a trusted peer, or
+// a new one.
+func identifyRequest(x *exchange.Exchange, header string, trusted bool) {
+	h := &x.Request.Head
 	if trusted {
-		if v, ok := h.Get(s.RequestID); ok && len(v) > 0 && len(v) <= 128 {
+		if v, ok := h.Get(header); ok && len(v) > 0 && len(v) <= 128 {
 			x.ID = exchange.String(v)
 			return
 		}
 	}
 	x.ID = newID(&x.Arena, x.Start)
-	h.Set(s.RequestID, x.ID)
+	h.Set(header, x.ID)
+}
+
+// via is the element that a gateway adds to the requests which it forwards (RFC
+// 9110 section 7.6.3).
+func via(p exchange.Proto) string {
+	return [...]string{"1.0 headgate", "1.1 headgate", "2 headgate", "3 headgate"}[p]
 }
 
 // forwardClientCert tells the backend who the client proved to be. A listener
