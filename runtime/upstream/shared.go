@@ -11,20 +11,23 @@ import (
 
 // acquireStream returns a stream of a shared connection, and makes a connection
 // when none has room. Requests that come meanwhile wait for that one instead of
-// making one each.
+// making one each; but one that was refused gets a connection of its own to start
+// with, which is sure to take it.
 func (e *Endpoint) acquireStream(ctx context.Context, fresh bool) (conn Conn, reused bool, err error) {
-	if s := e.openStream(); s != nil {
-		return s, !fresh, nil
-	}
-	select {
-	case e.dialing <- struct{}{}:
-	case <-ctx.Done():
-		e.end()
-		return nil, false, ctx.Err()
-	}
-	defer func() { <-e.dialing }()
-	if s := e.openStream(); s != nil {
-		return s, !fresh, nil
+	if !fresh {
+		if s := e.openStream(); s != nil {
+			return s, true, nil
+		}
+		select {
+		case e.dialing <- struct{}{}:
+		case <-ctx.Done():
+			e.end()
+			return nil, false, ctx.Err()
+		}
+		defer func() { <-e.dialing }()
+		if s := e.openStream(); s != nil {
+			return s, true, nil
+		}
 	}
 	nc, err := e.dial(ctx)
 	if err != nil {
