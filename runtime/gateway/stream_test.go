@@ -241,19 +241,17 @@ listener "raw" {
 // TestTCPProxyHeader refuses headers of a peer that is not trusted, which the
 // backend might believe, and takes them from one that is.
 func TestTCPProxyHeader(t *testing.T) {
-	for trusted, want := range map[string]string{"192.0.2.1": "x", "127.0.0.1": "x PROXY"} {
+	for trusted, taken := range map[string]bool{"192.0.2.1": false, "127.0.0.1": true} {
 		raw := strings.Replace(fmt.Sprintf(rawListener, endpoints(greeter(t, "x"))), "tcp {", "proxy_protocol = true\n  tcp {", 1)
 		r := start(t, map[string]string{"raw.hcl": raw,
 			"preamble.hcl": strings.Replace(preamble, "gateway {", fmt.Sprintf("gateway {\n  trusted_proxies = [%q]\n", trusted), 1)})
 		c, in := r.raw("raw")
 		fmt.Fprint(c, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nPROXY")
-		if got := r.line(in); got != "x" {
-			t.Errorf("got %q", got)
-		}
 		_ = c.CloseWrite()
 		p, _ := io.ReadAll(in)
-		if got := string(p); strings.Contains(want, "PROXY") != (got == "PROXY\n5 bytes\n") {
-			t.Errorf("trusting %s: %q", trusted, got)
+		// The backend may greet before the gateway sees the header.
+		if got := strings.TrimPrefix(string(p), "x\n"); taken != (got == "PROXY\n5 bytes\n") || !taken && got != "" {
+			t.Errorf("trusting %s: %q", trusted, p)
 		}
 	}
 }
