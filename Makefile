@@ -51,6 +51,7 @@ test-race: plugins
 ## test-full: test, test-race, the slow suites, and every fuzz target for FUZZTIME
 test-full: test test-race
 	HEADGATE_FULL=1 $(GO) test -timeout 30m ./...
+	cd test/conformance && HEADGATE_FULL=1 $(GO) test -timeout 15m ./...
 	@sh test/fuzz.sh $(FUZZTIME)
 
 ## bench: CPU, throughput, latency and memory beside the peers that are there

@@ -23,7 +23,7 @@ missing() {
 	[ -z "${CI:-}" ] || failed=1
 }
 
-for module in . sdk/go plugins; do
+for module in . sdk/go plugins test/conformance; do
 	(cd $module && $go vet ./...) || failed=1
 	if command -v staticcheck >/dev/null; then
 		(cd $module && staticcheck -checks "$checks" ./...) || failed=1

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command server is what connectconformance takes for the server under test: a
 // gateway in front of the reference server. It reads a ServerCompatRequest,
 // starts both, and answers with the gateway's address.
@@ -27,16 +29,15 @@ import (
 func main() {
 	gateway := flag.String("gateway", "", "the gateway's program")
 	reference := flag.String("reference", "", "the reference server's program")
+	old := flag.Bool("http1", false, "speak HTTP/1.1 to the reference server, whatever clients speak")
 	flag.Parse()
-	if err := run(*gateway, *reference); err != nil {
+	if err := run(*gateway, *reference, *old); err != nil {
 		fmt.Fprintln(os.Stderr, "conformance server:", err)
 		os.Exit(1)
 	}
 }
 
-func run(gateway, reference string) error {
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+func run(gateway, reference string, old bool) error {
 	raw, err := receive(os.Stdin)
 	if err != nil {
 		return err
@@ -44,6 +45,10 @@ func run(gateway, reference string) error {
 	req, err := parse(raw)
 	if err != nil {
 		return err
+	}
+	req.upstream = min(req.version, http2) // HTTP/3 is spoken to clients only
+	if old {
+		req.upstream = http1
 	}
 	upstream, kill, err := startReference(reference, req)
 	if err != nil {
@@ -70,6 +75,8 @@ func run(gateway, reference string) error {
 	answer = protowire.AppendVarint(answer, uint64(port))
 	answer = protowire.AppendTag(answer, 3, protowire.BytesType)
 	answer = protowire.AppendBytes(answer, req.cert)
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	if err := send(os.Stdout, answer); err != nil {
 		return err
 	}
@@ -87,6 +94,7 @@ const (
 // request is a ServerCompatRequest.
 type request struct {
 	protocol, version, limit uint64
+	upstream                 uint64 // the version of HTTP that is spoken to the reference
 	tls                      bool
 	clients                  []byte // whose certificates clients have to show
 	cert, key                []byte
@@ -186,11 +194,11 @@ func startReference(program string, r *request) (addr string, kill func(), err e
 		q = protowire.AppendVarint(protowire.AppendTag(q, n, protowire.VarintType), v)
 	}
 	number(1, r.protocol)
-	number(2, min(r.version, http2)) // HTTP/3 is spoken to clients only
+	number(2, r.upstream)
 	number(6, r.limit)
 	var in bytes.Buffer
 	_ = send(&in, q) // to memory
-	out, kill, err := start(program, &in, "-bind", "127.0.0.1", "-port", "0")
+	out, kill, err := start(program, &in, os.Stderr, "-bind", "127.0.0.1", "-port", "0")
 	if err != nil {
 		return "", nil, err
 	}
@@ -227,17 +235,14 @@ func (r *request) configure(dir, upstream string) error {
 		}
 		tls += "  }\n"
 	}
-	spoken := "http/1.1"
-	if r.version != http1 {
-		spoken = "h2c"
-	}
-	if v := os.Getenv("CONFORMANCE_UPSTREAM"); v != "" {
-		spoken = v
-	}
+	spoken := map[uint64]string{http1: "http/1.1", http2: "h2c"}[r.upstream]
 	text := fmt.Sprintf(`
 gateway {
   admin {
     address = "127.0.0.1:0"
+  }
+  log {
+    format = "json"
   }
 }
 listener "it" {
@@ -265,11 +270,16 @@ route "all" {
 
 // startGateway starts the gateway and returns the port that it listens on.
 func startGateway(program, dir string) (port int, kill func(), err error) {
-	out, kill, err := start(program, nil, "run", "-cache=", dir)
+	in, out, err := os.Pipe()
 	if err != nil {
 		return 0, nil, err
 	}
-	for lines := bufio.NewScanner(out); lines.Scan(); {
+	_, kill, err = start(program, nil, out, "run", "-cache=", dir)
+	out.Close()
+	if err != nil {
+		return 0, nil, err
+	}
+	for lines := bufio.NewScanner(in); lines.Scan(); {
 		var e struct{ Msg, Listener, Address string }
 		_ = json.Unmarshal(lines.Bytes(), &e) // a line that is no JSON is none of ours
 		if e.Msg == "listening" && e.Listener == "it" {
@@ -278,7 +288,7 @@ func startGateway(program, dir string) (port int, kill func(), err error) {
 			}
 		}
 		if e.Msg == "serving" && port > 0 {
-			go func() { _, _ = io.Copy(io.Discard, out) }()
+			go func() { _, _ = io.Copy(os.Stderr, in) }()
 			return port, kill, nil
 		}
 		fmt.Fprintln(os.Stderr, lines.Text())
@@ -287,10 +297,11 @@ func startGateway(program, dir string) (port int, kill func(), err error) {
 	return 0, nil, errors.New("the gateway did not start")
 }
 
-// start starts a program and returns what it writes.
-func start(program string, in io.Reader, args ...string) (out io.Reader, kill func(), err error) {
+// start starts a program and returns what it writes; its log goes to complaints.
+func start(program string, in io.Reader, complaints *os.File, args ...string) (out io.Reader, kill func(), err error) {
 	cmd := exec.Command(program, args...)
-	cmd.Stdin, cmd.Stderr = in, os.Stderr
+	cmd.Stdin, cmd.Stderr = in, complaints
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // should we be killed
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, nil, err
