@@ -122,7 +122,7 @@ func TestHTTP3Bodies(t *testing.T) {
 	r := start(t, secure3(t, "", to(addr, "")["routes.hcl"]))
 	c := r.client3(&tls.Config{}, nil)
 	var wg sync.WaitGroup
-	for _, size := range []int{0, 1, 5000, 70 << 10, 8 << 20} {
+	for _, size := range []int{0, 1, 5000, 70 << 10, 4 << 20} {
 		for _, chunked := range []bool{false, true} {
 			wg.Go(func() {
 				data := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
