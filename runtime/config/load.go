@@ -92,8 +92,8 @@ func (l *loader) load(units []*unit) (*Config, *Diagnostics) {
 	l.checkRoutes()
 
 	c := l.cfg
+	l.src.Previous = nil // what is compiled may hold l, and must not hold its ancestors
 	c.base, c.source = l.base, l.src
-	c.source.Previous = nil
 	c.diags = Diagnostics{files: l.diags.files, secret: l.diags.secret}
 	for w := range l.watched {
 		c.watch = append(c.watch, w)

@@ -56,6 +56,10 @@ func (l *loader) evaluateLocals() {
 		l.evaluateLocal(name, values, nil)
 	}
 	l.base["local"] = cty.ObjectVal(values)
+	// What is compiled later knows the names still, and must hold nothing else.
+	for _, v := range l.locals {
+		v.expr, v.scope = nil, nil
+	}
 }
 
 func (l *loader) evaluateLocal(name string, values map[string]cty.Value, path []string) {

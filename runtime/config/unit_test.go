@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -143,4 +144,29 @@ func TestFreshFileIsRead(t *testing.T) {
 	if got := second.route("r").Respond.Status; got != 202 {
 		t.Errorf("status %d of a file that changed within its time stamp", got)
 	}
+}
+
+// TestAncestorsAreLetGo checks that a configuration does not hold those before
+// it, whose files it took over.
+func TestAncestorsAreLetGo(t *testing.T) {
+	d := &tree{t: t, dir: t.TempDir()}
+	d.put("base.hcl", baseFile)
+	d.put("filter.hcl", "route \"r\" {\n  path = \"/r\"\n  filter \"cors\" {\n    when = request.json[\"a\"] == local.version\n  }\n  respond {}\n}\n")
+	gone := make(chan struct{}, 1)
+	c := d.load(nil)
+	runtime.AddCleanup(c, func(struct{}) { gone <- struct{}{} }, struct{}{})
+	for range 3 {
+		d.put("more.hcl", "route \"more\" {\n  respond {}\n}\n")
+		c = d.load(c)
+	}
+	for range 10 {
+		runtime.GC()
+		select {
+		case <-gone:
+			runtime.KeepAlive(c)
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	t.Error("the first configuration is still held")
 }
