@@ -419,9 +419,6 @@ func (s *ClientStream) SetReadDeadline(t time.Time) error { s.readBy = t; return
 // SetWriteDeadline bounds the wait for the peer's windows.
 func (s *ClientStream) SetWriteDeadline(t time.Time) error { s.writeBy = t; return nil }
 
-// Stale reports nothing: the connection tells by itself when it is over.
-func (s *ClientStream) Stale() bool { return false }
-
 // Reusable reports whether the stream may carry another request, which none may.
 func (s *ClientStream) Reusable() bool { return false }
 

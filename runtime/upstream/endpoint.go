@@ -26,7 +26,6 @@ type Conn interface {
 	ReadResponse(method string, r *exchange.Response) error
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
-	Stale() bool
 	Reusable() bool
 	Park()
 	Tunnel() (nc net.Conn, read []byte)

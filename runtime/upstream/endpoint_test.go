@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/runtime/exchange"
+	"github.com/headgate/headgate/runtime/http1"
 )
 
 func TestConnectionsAreReused(t *testing.T) {
@@ -103,7 +104,7 @@ func TestStaleConnections(t *testing.T) {
 			t.Fatal("not the connection that was used last")
 		}
 		// The end of a connection takes a moment to arrive.
-		for start := time.Now(); c.Stale() != want.stale; time.Sleep(time.Millisecond) {
+		for start := time.Now(); c.(*http1.Client).Stale() != want.stale; time.Sleep(time.Millisecond) {
 			if time.Since(start) > 5*time.Second {
 				t.Fatalf("stale is %v", !want.stale)
 			}
