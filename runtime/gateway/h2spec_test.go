@@ -18,7 +18,6 @@ import (
 // way of its own; docs/grpc.md tells of them. A case that starts to pass has to
 // leave the list.
 var h2specKnown = []string{
-	"http2/4.2 Sends a large size HEADERS frame that exceeds the SETTINGS_MAX_FRAME_SIZE",
 	"http2/6.5.3 Sends multiple values of SETTINGS_INITIAL_WINDOW_SIZE",
 	"http2/8.1.2.2 Sends a HEADERS frame that contains the connection-specific header field",
 	"http2/8.1.2.2 Sends a HEADERS frame that contains the TE header field with any value other than \"trailers\"",

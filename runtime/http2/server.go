@@ -21,6 +21,13 @@ import (
 // maxStreams bounds the concurrent streams of one connection.
 const maxStreams = 250
 
+// A request body that nobody reads may take uploadWindow bytes of memory, all of
+// a connection uploadWindows. A few that stall leave room for the others.
+const (
+	uploadWindow  = 256 << 10
+	uploadWindows = 2 << 20
+)
+
 // Server serves HTTP/2 connections with prior knowledge. It is safe for
 // concurrent use.
 type Server struct {
@@ -38,7 +45,10 @@ type Server struct {
 func NewServer(h exchange.Handler, lim http1.Limits, to http1.Timeouts) *Server {
 	s := &Server{front: front{handler: h}, open: map[net.Conn]struct{}{}}
 	s.Configure(lim, to)
-	s.h2 = &http2.Server{MaxConcurrentStreams: maxStreams, IdleTimeout: idle(to)}
+	s.h2 = &http2.Server{
+		MaxConcurrentStreams: maxStreams, IdleTimeout: idle(to), MaxReadFrameSize: 16 << 10,
+		MaxUploadBufferPerStream: uploadWindow, MaxUploadBufferPerConnection: uploadWindows, WriteByteTimeout: streamIdle(to),
+	}
 	s.base = &http.Server{MaxHeaderBytes: lim.MaxHeaderBytes, ErrorLog: log.New(io.Discard, "", 0)}
 	if s.base.MaxHeaderBytes <= 0 {
 		s.base.MaxHeaderBytes = 64 << 10
@@ -57,6 +67,13 @@ func idle(to http1.Timeouts) time.Duration {
 	return 75 * time.Second
 }
 
+func streamIdle(to http1.Timeouts) time.Duration {
+	if to.StreamIdle > 0 {
+		return to.StreamIdle
+	}
+	return 5 * time.Minute
+}
+
 // ServeConn serves nc, whose preface was not read, until the connection ends,
 // and closes it.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn, info *exchange.Conn) {
@@ -72,7 +89,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn, info *exchange.Conn
 	if s.draining.Load() {
 		defer time.AfterFunc(lateGrace, s.tell).Stop()
 	}
-	s.h2.ServeConn(nc, &http2.ServeConnOpts{
+	s.h2.ServeConn(newMeter(nc, s.timeouts.Load()), &http2.ServeConnOpts{
 		Context: ctx, BaseConfig: s.base,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if s.draining.Load() {

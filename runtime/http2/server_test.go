@@ -34,11 +34,16 @@ func (h handler) Serve(x *exchange.Exchange) { h(x) }
 // it from the first byte.
 func serve(t *testing.T, h exchange.Handler, lim http1.Limits) (*http.Client, string, *http2.Server) {
 	t.Helper()
+	return serveWithin(t, h, lim, http1.Timeouts{})
+}
+
+func serveWithin(t *testing.T, h exchange.Handler, lim http1.Limits, to http1.Timeouts) (*http.Client, string, *http2.Server) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := http2.NewServer(h, lim, http1.Timeouts{})
+	s := http2.NewServer(h, lim, to)
 	info := &exchange.ListenerInfo{Name: "t"}
 	var wg sync.WaitGroup
 	wg.Go(func() {
