@@ -211,7 +211,7 @@ func (b *builder) builtin(f *Filter) *host.Plugin {
 func (b *builder) cluster(u *Upstream) {
 	c := upstream.Config{
 		Name: u.Name, Balance: u.Balance, ConnectTimeout: u.ConnectTimeout, Timeout: u.Timeout,
-		IdleTimeout: u.IdleTimeout, MaxIdle: u.MaxIdle, HTTP2: u.HTTP2,
+		IdleTimeout: u.IdleTimeout, MaxIdle: u.MaxIdle, HTTP2: u.HTTP2, TLS: u.TLS,
 	}
 	for _, e := range u.Endpoints {
 		c.Endpoints = append(c.Endpoints, upstream.EndpointConfig{Address: e.Address, Weight: e.Weight, Labels: e.Labels})

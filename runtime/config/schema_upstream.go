@@ -121,6 +121,7 @@ var retrySpec = &spec{
 }
 
 var (
-	upstreamSchema = upstreamSpec.schema()
-	endpointSchema = endpointSpec.schema()
+	upstreamSchema    = upstreamSpec.schema()
+	upstreamTLSSchema = upstreamTLSSpec.schema()
+	endpointSchema    = endpointSpec.schema()
 )

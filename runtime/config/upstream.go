@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/headgate/headgate/runtime/upstream"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -17,7 +18,8 @@ type Upstream struct {
 	Timeout        time.Duration
 	IdleTimeout    time.Duration
 	MaxIdle        int
-	HTTP2          bool // h2c
+	HTTP2          bool          // h2c
+	TLS            *upstream.TLS // nil: in the clear
 
 	Range hcl.Range
 }
@@ -40,6 +42,7 @@ func (l *loader) decodeUpstream(b block) {
 	s.decodeEndpoints(u)
 	s.decodeBalance(u)
 	s.upstreamProtocol(u)
+	s.upstreamTLS(u)
 	s.only("slow_start", cty.StringVal("0s"))
 	s.only("proxy_protocol", cty.StringVal(""))
 	s.only("prefer", cty.MapValEmpty(cty.String))
@@ -55,7 +58,7 @@ func (l *loader) decodeUpstream(b block) {
 			l.diags.errorf(s.rangeOf(name), "Invalid duration", "upstream.%s can't be 0. Write for example: %s = \"15s\"", name, name)
 		}
 	}
-	s.unavailable("dns", "file", "tls", "affinity", "health_check", "outlier_detection", "circuit_breaker", "retry")
+	s.unavailable("dns", "file", "affinity", "health_check", "outlier_detection", "circuit_breaker", "retry")
 	l.cfg.Upstreams = append(l.cfg.Upstreams, u)
 }
 

@@ -26,6 +26,8 @@ type Config struct {
 	MaxIdle int
 	// HTTP2 speaks HTTP/2 to the endpoints, with prior knowledge.
 	HTTP2 bool
+	// TLS is nil for connections in the clear; it goes with HTTP/1.1 only.
+	TLS *TLS
 }
 
 // EndpointConfig describes one endpoint.

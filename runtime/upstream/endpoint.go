@@ -44,6 +44,7 @@ type Endpoint struct {
 	dialer  net.Dialer
 	buffers *http1.Buffers
 	metrics *telemetry.Endpoint // nil: none
+	tls     *originator         // nil: in the clear
 	made    time.Time
 
 	active   atomic.Int64
@@ -74,6 +75,9 @@ func newEndpoint(k key, b *http1.Buffers, m *telemetry.Endpoint) *Endpoint {
 	}
 	if path, ok := strings.CutPrefix(k.address, "unix:"); ok {
 		e.network, e.address = "unix", path
+	}
+	if k.secure {
+		e.tls = newOriginator(k.tls, k.address)
 	}
 	return e
 }
@@ -107,7 +111,7 @@ func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (conn Conn, reused b
 
 // dial connects for a request that is active, and ends it if that fails.
 func (e *Endpoint) dial(ctx context.Context) (net.Conn, error) {
-	nc, err := e.dialer.DialContext(ctx, e.network, e.address)
+	nc, err := e.connect(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			e.Failed("connect")
@@ -115,6 +119,20 @@ func (e *Endpoint) dial(ctx context.Context) (net.Conn, error) {
 		e.end()
 	}
 	return nc, err
+}
+
+// connect dials and makes the handshake, both within connect_timeout.
+func (e *Endpoint) connect(ctx context.Context) (net.Conn, error) {
+	if e.tls == nil {
+		return e.dialer.DialContext(ctx, e.network, e.address)
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.key.connect)
+	defer cancel()
+	nc, err := e.dialer.DialContext(ctx, e.network, e.address)
+	if err != nil {
+		return nil, err
+	}
+	return e.tls.handshake(ctx, nc)
 }
 
 func (e *Endpoint) begin() {

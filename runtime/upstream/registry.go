@@ -30,7 +30,8 @@ type key struct {
 	upstream, address string
 	connect, idle     time.Duration
 	maxIdle           int
-	http2             bool
+	http2, secure     bool
+	tls               TLS // if secure
 }
 
 // reapEvery is how often idle connections are looked at.
@@ -74,7 +75,13 @@ func (r *Registry) Cluster(c Config) *Cluster {
 
 // endpoint returns an endpoint with one more reference. r.mu is held.
 func (r *Registry) endpoint(c Config, address string) *Endpoint {
-	k := key{c.Name, address, c.ConnectTimeout, c.IdleTimeout, c.MaxIdle, c.HTTP2}
+	k := key{
+		upstream: c.Name, address: address, connect: c.ConnectTimeout, idle: c.IdleTimeout,
+		maxIdle: c.MaxIdle, http2: c.HTTP2, secure: c.TLS != nil,
+	}
+	if c.TLS != nil {
+		k.tls = *c.TLS
+	}
 	var m *telemetry.Endpoint
 	if r.metrics != nil {
 		m = r.metrics.Endpoint(c.Name, address)

@@ -22,7 +22,8 @@ upstream "a" {
   connect_timeout = "0s"                   # ERROR: can't be 0
   timeout         = "5 parsecs"            # ERROR: can't be "5 parsecs"
   max_idle        = "x"                    # ERROR: takes a number
-  tls { # ERROR: not available
+  tls { # ERROR: go together
+    cert_file = "a.pem"
   }
   affinity { # ERROR: not available
   }
