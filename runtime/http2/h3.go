@@ -17,11 +17,6 @@ import (
 	"github.com/headgate/headgate/runtime/http1"
 )
 
-// maxRunning bounds the requests of one HTTP/3 connection that are worked on. A
-// client may open a stream for each that it gave up, which keeps maxStreams;
-// more than twice as many is the attack known as rapid reset.
-const maxRunning = 2 * maxStreams
-
 // leaveGrace is the time that a client of HTTP/3 has to close its connection
 // after it was asked to and its last request is done, before we do. What it has
 // not got of the last response is lost then.
@@ -86,6 +81,8 @@ func (s *H3Server) H3Config() *quic.Config {
 		// A request may be silent for longer than a connection without one. What
 		// asks a client for a sign of life tells it from one that is gone.
 		MaxIdleTimeout: i, KeepAlivePeriod: min(i/3, 20*time.Second),
+		// A stream that a client gave up counts until its handler ends, so this
+		// bounds what a rapid reset can do.
 		MaxIncomingStreams:             maxStreams,
 		MaxIncomingUniStreams:          8, // control, QPACK, and some to grease
 		InitialStreamReceiveWindow:     256 << 10,
@@ -136,11 +133,7 @@ func (s *H3Server) request(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		panic(http.ErrAbortHandler)
 	}
-	if c.running.Add(1) > maxRunning {
-		c.running.Add(-1)
-		_ = c.quic.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "")
-		panic(http.ErrAbortHandler)
-	}
+	c.running.Add(1)
 	defer func() {
 		if c.running.Add(-1) == 0 {
 			s.mu.Lock()
