@@ -131,6 +131,7 @@ func start(t *testing.T, program, action, upstream string) string {
 	l.Close()
 	text := fmt.Sprintf(`
 listener "main" {
+  grpc_web = true
   address = %q
 }
 upstream "b" {
