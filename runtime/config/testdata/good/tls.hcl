@@ -1,5 +1,6 @@
 listener "public" {
-  address = "127.0.0.1:8443"
+  address   = "127.0.0.1:8443"
+  protocols = ["http/1.1", "h2", "h3"]
   tls {
     certificates = [certificate.api, certificate.rsa, certificate.other]
     min_version  = "1.3"
