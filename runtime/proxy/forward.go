@@ -14,6 +14,10 @@ import (
 // the client is still there.
 const slice = time.Second
 
+// sendingSlice is the least of it while the request body is still under way: the
+// wait for an answer begins when that has left.
+const sendingSlice = 20 * time.Millisecond
+
 // try is one request to an endpoint.
 type try struct {
 	endpoint *upstream.Endpoint
@@ -161,8 +165,11 @@ func (f *flow) roundTrip(first []byte, whole bool) error {
 	t.deadline = t.start.Add(t.timeout)
 	for now := t.start; ; now = time.Now() {
 		wake := now.Add(slice)
-		if t.deadline.Before(wake) && !t.pump.sending() {
+		if t.deadline.Before(wake) {
 			wake = t.deadline
+			if soon := now.Add(sendingSlice); wake.Before(soon) && t.pump.sending() {
+				wake = soon
+			}
 		}
 		if !t.ceiling.IsZero() && t.ceiling.Before(wake) {
 			wake = t.ceiling
