@@ -168,3 +168,26 @@ func TestCancelsAreNoFlood(t *testing.T) {
 	case <-time.After(100 * time.Millisecond):
 	}
 }
+
+// New settings hold for new connections, and drains reach those of the old ones.
+func TestConfigure(t *testing.T) {
+	_, url, s := serve(t, handler(echo), http1.Limits{})
+	old := dialRaw(t, url)
+	_ = old.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: old.fields(), EndHeaders: true}) // a stream that stays open
+	_ = old.WritePing(false, [8]byte{1})
+	s.Configure(http1.Limits{}, http1.Timeouts{Idle: 50 * time.Millisecond})
+	late := dialRaw(t, url)
+	if err := <-late.seen; errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("an idle connection is open after the new idle time")
+	}
+	select {
+	case err := <-old.seen:
+		t.Error("the old connection ended:", err)
+	default:
+	}
+	s.Drain()
+	_ = old.WriteData(1, true, nil)
+	if err := <-old.seen; errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the drain did not reach the old connection")
+	}
+}
