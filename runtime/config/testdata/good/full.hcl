@@ -55,6 +55,7 @@ gateway {
 listener "public" {
   address   = "127.0.0.1:0"
   protocols = ["http/1.1", "h2"]
+  grpc_web  = true
   timeouts {
     header = "5s"
   }
@@ -77,7 +78,7 @@ upstream "orders" {
       weight = 1
     }
   }
-  protocol = "http/1.1"
+  protocol = "h2c"
   balance  = "round_robin"
   timeout  = "2s"
 }
