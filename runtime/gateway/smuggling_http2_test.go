@@ -81,17 +81,32 @@ func newRawHTTP2(nc net.Conn) *rawHTTP2 {
 func (h *rawHTTP2) send(stream uint32, lines []string) {
 	end := slices.Index(lines, "\r\n")
 	if end < 0 {
-		_ = h.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: h.fields(lines), EndStream: true, EndHeaders: true})
+		h.head(stream, h.fields(lines), true)
 		return
 	}
-	_ = h.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: h.fields(lines[:end]), EndHeaders: true})
+	h.head(stream, h.fields(lines[:end]), false)
 	body, trailers := lines[end+1:], []string(nil)
 	if i := slices.Index(body, "--\r\n"); i >= 0 {
 		body, trailers = body[:i], body[i+1:]
 	}
 	_ = h.framer.WriteData(stream, trailers == nil, []byte(strings.Join(body, "")))
 	if trailers != nil {
-		_ = h.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: h.fields(trailers), EndStream: true, EndHeaders: true})
+		h.head(stream, h.fields(trailers), true)
+	}
+}
+
+// maxFrame is the largest frame that every peer takes (RFC 9113 section 4.2).
+const maxFrame = 16 << 10
+
+// head sends a field block in as many frames as it takes.
+func (h *rawHTTP2) head(stream uint32, block []byte, end bool) {
+	first := block[:min(len(block), maxFrame)]
+	block = block[len(first):]
+	_ = h.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndStream: end, EndHeaders: len(block) == 0})
+	for len(block) > 0 {
+		next := block[:min(len(block), maxFrame)]
+		block = block[len(next):]
+		_ = h.framer.WriteContinuation(stream, len(block) == 0, next)
 	}
 }
 
