@@ -56,9 +56,19 @@ func (c *ClientConn) headers(f *http2.MetaHeadersFrame) error {
 		c.mu.Unlock()
 		return err
 	}
-	code := s.headers(f)
+	code := s.once(s.headers(f))
 	c.mu.Unlock()
 	return c.refuse(f.StreamID, code)
+}
+
+// once returns code the first time that there is one: an upstream that goes on
+// gets no reset for each of its frames.
+func (s *ClientStream) once(code http2.ErrCode) http2.ErrCode {
+	if s.told {
+		return http2.ErrCodeNo
+	}
+	s.told = code != http2.ErrCodeNo
+	return code
 }
 
 // refuse resets a stream for what the upstream did, if code is one.
@@ -83,7 +93,7 @@ func (c *ClientConn) data(f *http2.DataFrame) error {
 	}
 	code := http2.ErrCodeNo
 	if s != nil {
-		code = s.data(f.Data(), size, f.StreamEnded())
+		code = s.once(s.data(f.Data(), size, f.StreamEnded()))
 	}
 	c.mu.Unlock()
 	if credit > 0 {

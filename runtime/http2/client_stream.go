@@ -50,6 +50,7 @@ type ClientStream struct {
 	ended    bool // the response is complete
 	sent     bool // the request is
 	wasReset bool
+	told     bool // the upstream was sent a reset for what it did
 	refused  bool
 	closed   bool
 	err      error

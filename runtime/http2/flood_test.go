@@ -92,6 +92,18 @@ func TestFloods(t *testing.T) {
 			}
 			return r.WriteData(1, false, nil)
 		},
+		"padding": func(r *raw, i uint32) error {
+			if i == 0 {
+				_ = r.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: r.fields(), EndHeaders: true})
+			}
+			return r.WriteDataPadded(1, false, nil, make([]byte, 1))
+		},
+		"unknown frames": func(r *raw, _ uint32) error { return r.WriteRawFrame(0x77, 0, 0, nil) },
+		"pings that unknown frames pay for": func(r *raw, _ uint32) error {
+			_ = r.WriteRawFrame(0x77, 0, 0, nil)
+			_ = r.WriteRawFrame(0x77, 0, 0, nil)
+			return r.WritePing(false, [8]byte{})
+		},
 		"empty continuations": func(r *raw, i uint32) error {
 			if i == 0 {
 				return r.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: r.fields()})

@@ -34,7 +34,7 @@ func validLength(r *http.Request) bool {
 	if len(values) == 0 {
 		return true
 	}
-	return len(values) == 1 && (r.ContentLength > 0 || strings.Trim(values[0], "0") == "")
+	return len(values) == 1 && values[0] != "" && (r.ContentLength > 0 || strings.Trim(values[0], "0") == "")
 }
 
 // expected reports whether the client expects nothing but an invitation.

@@ -22,26 +22,17 @@ type meter struct {
 	net.Conn
 	header time.Duration
 
-	skip   int // of the preface or of a payload
-	head   [frameHead]byte
-	n      int // of head
-	credit float64
-	filled time.Time
+	skip int // of the preface or of a payload
+	head [frameHead]byte
+	n    int // of head
+	left allowance
 
 	block   bool // fields began, and their end did not come
 	since   time.Time
 	bounded bool
 }
 
-const (
-	frameHead = 9
-	// meterBurst is how many frames without content may come at once.
-	meterBurst = 2000
-	// meterRate more of them may come per second, and one for every two frames
-	// that have content: half the requests of a busy client may be cancelled.
-	meterRate    = 200
-	meterContent = 0.5
-)
+const frameHead = 9
 
 var errFlood = errors.New("the client floods the connection with frames that carry nothing")
 
@@ -50,7 +41,7 @@ func newMeter(nc net.Conn, to *http1.Timeouts) net.Conn {
 	if header <= 0 {
 		header = 10 * time.Second
 	}
-	m := &meter{Conn: nc, header: header, skip: len(http2.ClientPreface), credit: meterBurst, filled: time.Now()}
+	m := &meter{Conn: nc, header: header, skip: len(http2.ClientPreface), left: newAllowance()}
 	if s, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		return secureMeter{m, s}
 	}
@@ -111,31 +102,32 @@ func (m *meter) frame() bool {
 	length := int(binary.BigEndian.Uint32(m.head[:4]) >> 8)
 	kind, flags := http2.FrameType(m.head[3]), http2.Flags(m.head[4])
 	m.skip = length
-	const priorityUpdate = 0x10
-	cost := -meterContent
+	if kind == http2.FrameHeaders || kind == http2.FrameContinuation {
+		m.fields(flags)
+	}
+	return m.left.spend(frameCost(kind, flags, length))
+}
+
+// frameCost is what a frame takes of the allowance of a client. Only those that
+// ask for something or bring something give: frames that are not known and
+// padding would pay for a flood.
+func frameCost(kind http2.FrameType, flags http2.Flags, length int) float64 {
 	switch kind {
 	case http2.FrameHeaders:
-		m.fields(flags)
-	case http2.FrameContinuation:
-		m.fields(flags)
-		cost = 1
+		return -worthContent
 	case http2.FrameData:
-		if length == 0 && !flags.Has(http2.FlagDataEndStream) {
-			cost = 1
+		most := 0 // of a frame in which nothing need be
+		if flags.Has(http2.FlagDataPadded) {
+			most = 1 + 255 // the length of the padding, and it
 		}
+		if length <= most && !flags.Has(http2.FlagDataEndStream) {
+			return 1
+		}
+		return -worthContent
 	case http2.FrameWindowUpdate:
-		cost = 0
-	case http2.FrameRSTStream, http2.FrameSettings, http2.FramePing, http2.FramePriority, priorityUpdate:
-		cost = 1
+		return 0
 	}
-	m.credit = min(m.credit-cost, meterBurst)
-	if m.credit >= 0 {
-		return true
-	}
-	now := time.Now()
-	m.credit += now.Sub(m.filled).Seconds() * meterRate
-	m.filled = now
-	return m.credit >= 0
+	return 1
 }
 
 func (m *meter) fields(flags http2.Flags) {
