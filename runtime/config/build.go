@@ -212,6 +212,7 @@ func (b *builder) cluster(u *Upstream) {
 	c := upstream.Config{
 		Name: u.Name, Balance: u.Balance, ConnectTimeout: u.ConnectTimeout, Timeout: u.Timeout,
 		IdleTimeout: u.IdleTimeout, MaxIdle: u.MaxIdle, HTTP2: u.HTTP2, TLS: u.TLS,
+		Breaker: u.Breaker, Retry: u.Retry,
 	}
 	for _, e := range u.Endpoints {
 		c.Endpoints = append(c.Endpoints, upstream.EndpointConfig{Address: e.Address, Weight: e.Weight, Labels: e.Labels})

@@ -124,4 +124,6 @@ var (
 	upstreamSchema    = upstreamSpec.schema()
 	upstreamTLSSchema = upstreamTLSSpec.schema()
 	endpointSchema    = endpointSpec.schema()
+	breakerSchema     = breakerSpec.schema()
+	retrySchema       = retrySpec.schema()
 )

@@ -21,6 +21,9 @@ type Upstream struct {
 	HTTP2          bool          // h2c
 	TLS            *upstream.TLS // nil: in the clear
 
+	Breaker *upstream.Breaker // nil: none
+	Retry   *upstream.Retry   // nil: what is safe without one
+
 	Range hcl.Range
 }
 
@@ -58,7 +61,9 @@ func (l *loader) decodeUpstream(b block) {
 			l.diags.errorf(s.rangeOf(name), "Invalid duration", "upstream.%s can't be 0. Write for example: %s = \"15s\"", name, name)
 		}
 	}
-	s.unavailable("dns", "file", "affinity", "health_check", "outlier_detection", "circuit_breaker", "retry")
+	s.unavailable("dns", "file", "affinity", "health_check", "outlier_detection")
+	s.decodeBreaker(u)
+	s.decodeRetry(u)
 	l.cfg.Upstreams = append(l.cfg.Upstreams, u)
 }
 

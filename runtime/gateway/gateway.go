@@ -106,6 +106,8 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 		return nil, err
 	}
 	g.upstreams = upstream.NewRegistry(g.metrics)
+	g.upstreams.LogTo(g.log)
+	telemetry.RegisterCircuits(g.registry, g.upstreams.Circuits)
 	g.certs = certs.NewStore(g.log)
 	g.watchCertificates()
 	g.engine = proxy.NewEngine(emptyTable(), g.metrics, g.log)

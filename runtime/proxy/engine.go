@@ -12,6 +12,7 @@ import (
 	"github.com/headgate/headgate/runtime/exchange"
 	"github.com/headgate/headgate/runtime/router"
 	"github.com/headgate/headgate/runtime/telemetry"
+	"github.com/headgate/headgate/runtime/upstream"
 )
 
 // Engine serves exchanges by the current table. It is safe for concurrent use;
@@ -63,6 +64,8 @@ type flow struct {
 	chain *Chain // acquired; nil after release
 
 	try             try             // the upstream side
+	pass            upstream.Pass   // of the upstream, if it bounds requests
+	replay          *replay         // the request body, to send it again; nil: it isn't kept
 	copy            *copied         // of the request body for a mirror; nil without one
 	started, passed uint64          // steps whose Request ran; and returned Continue
 	times           []time.Duration // by step, then the upstream's; nil unless asked for
@@ -130,6 +133,8 @@ func (f *flow) finish() {
 	}
 	f.leave()
 	f.settle()
+	f.pass.Leave()
+	f.replay.forget()
 	f.copy.abandon()
 	f.record()
 	f.x.Forget()

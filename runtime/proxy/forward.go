@@ -28,6 +28,7 @@ type try struct {
 	ceiling  time.Time // of deadline, as a gRPC client asks; zero: none
 	last     time.Time // a byte of the response came, to within a slice
 	moved    bool      // bytes came since wait looked
+	informed bool      // an interim response went to the client
 	timeout  time.Duration
 }
 
@@ -60,6 +61,15 @@ func pick(split []Target) *upstream.Cluster {
 func (f *flow) forward() error {
 	x := f.x
 	cluster := pick(f.route.Split)
+	if cluster.Guarded() {
+		var err error
+		if f.pass, err = cluster.Admit(); err != nil {
+			return refused(err)
+		}
+		if policy := cluster.Config().Retry; policy != nil {
+			return f.tries(cluster, policy)
+		}
+	}
 	timeout := f.route.Timeout
 	if timeout == 0 {
 		timeout = cluster.Timeout()
@@ -81,6 +91,7 @@ func (f *flow) forward() error {
 			if x.Context().Err() != nil {
 				return errGone
 			}
+			f.pass.Failed()
 			if again {
 				return upstreamFailed(err)
 			}
@@ -105,6 +116,7 @@ func (f *flow) forward() error {
 		}
 		if !(mayRepeat && reused) { // else it was only closed while idle
 			ep.Failed(kind(err))
+			f.pass.Failed()
 		}
 		if !mayRepeat {
 			return upstreamFailed(err)
@@ -188,11 +200,13 @@ func (f *flow) roundTrip(first []byte, whole bool) error {
 			now := time.Now()
 			t.last, x.Now = now, now
 			t.endpoint.Answered(x.Response.Status, now.Sub(t.start))
+			f.pass.Answered(x.Response.Status, now.Sub(t.start))
 			if f.times != nil {
 				f.times[len(f.times)-1] = now.Sub(t.start)
 			}
 			return nil
 		case err == nil:
+			t.informed = true
 			if err := x.Front.Inform(x.Response.Status, &x.Response.Head); err != nil {
 				return errGone
 			}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/headgate/headgate/runtime/exchange"
 	"github.com/headgate/headgate/runtime/upstream"
@@ -15,7 +16,8 @@ import (
 type failure struct {
 	status int
 	detail string
-	allow  []string // for 405
+	allow  []string      // for 405
+	after  time.Duration // for 503; 0: retryAfter
 	cause  error
 }
 
@@ -78,8 +80,20 @@ func upstreamFailed(cause error) error {
 	return &failure{status: 502, detail: "the upstream could not be reached or did not answer properly", cause: cause}
 }
 
-// retryAfter is sent with 503, in seconds.
-const retryAfter = "1"
+// refused is the answer to a request that an upstream is not asked.
+func refused(cause error) error {
+	f := &failure{status: 503, detail: "the upstream takes no more requests for now", cause: cause}
+	var r *upstream.Refusal
+	if errors.As(cause, &r) {
+		f.after = r.After
+	}
+	return f
+}
+
+// retryAfter is sent with 503, in whole seconds and at least one.
+func (f *failure) retryAfter() string {
+	return strconv.FormatInt(int64(max(1, (f.after+time.Second-1)/time.Second)), 10)
+}
 
 // answer turns err into x.Response: an RFC 9457 problem, plain text if the
 // client takes no JSON, or a gRPC status for a gRPC call.
@@ -95,7 +109,7 @@ func answer(x *exchange.Exchange, err error) {
 	case 408: // the rest of the request is not waited for
 		x.Response.Close = true
 	case 503:
-		h.Add("Retry-After", retryAfter)
+		h.Add("Retry-After", f.retryAfter())
 	}
 }
 

@@ -28,6 +28,10 @@ type Config struct {
 	HTTP2 bool
 	// TLS is nil for connections in the clear; it goes with HTTP/1.1 only.
 	TLS *TLS
+	// Breaker and Retry are nil for none. Who sends requests to a cluster that has
+	// one asks Admit first.
+	Breaker *Breaker
+	Retry   *Retry
 }
 
 // EndpointConfig describes one endpoint.
@@ -65,6 +69,7 @@ type Cluster struct {
 	registry *Registry
 	members  []member
 	balancer balancer
+	circuit  *circuit // nil: neither breaker nor further tries
 	closed   atomic.Bool
 }
 
@@ -125,5 +130,6 @@ func (c *Cluster) Close() {
 		for _, m := range c.members {
 			c.registry.release(m.Endpoint)
 		}
+		c.registry.releaseCircuit(c.circuit)
 	}
 }

@@ -3,6 +3,7 @@ package upstream
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -19,6 +20,8 @@ type Registry struct {
 
 	mu        sync.Mutex
 	endpoints map[key]*Endpoint
+	circuits  map[string]*circuit
+	log       *slog.Logger // of circuits; nil: none
 
 	stop  context.CancelFunc
 	ended <-chan struct{} // the reaper has returned
@@ -41,7 +44,7 @@ const reapEvery = time.Second
 func NewRegistry(m *telemetry.Metrics) *Registry {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	r := &Registry{metrics: m, endpoints: map[key]*Endpoint{}, stop: stop, ended: ended}
+	r := &Registry{metrics: m, endpoints: map[key]*Endpoint{}, circuits: map[string]*circuit{}, stop: stop, ended: ended}
 	go func() {
 		defer close(ended)
 		r.reap(ctx)
@@ -65,6 +68,7 @@ func (r *Registry) Cluster(c Config) *Cluster {
 		at[ec.Address] = len(cluster.members)
 		cluster.members = append(cluster.members, member{r.endpoint(c, ec.Address), weight})
 	}
+	cluster.circuit = r.circuit(c)
 	r.mu.Unlock()
 	var ok bool
 	if cluster.balancer, ok = newBalancer(c.Balance, cluster.members); !ok {
@@ -154,6 +158,7 @@ func (r *Registry) Close() {
 // ClusterInfo is what the admin API shows of an upstream.
 type ClusterInfo struct {
 	Name      string         `json:"name"`
+	Circuit   *CircuitInfo   `json:"circuit,omitempty"`
 	Endpoints []EndpointInfo `json:"endpoints"`
 }
 
@@ -195,7 +200,7 @@ func (r *Registry) Snapshot() []ClusterInfo {
 	list := make([]ClusterInfo, 0, len(byName))
 	for name, endpoints := range byName {
 		slices.SortFunc(endpoints, func(a, b EndpointInfo) int { return cmp.Compare(a.Address, b.Address) })
-		list = append(list, ClusterInfo{name, endpoints})
+		list = append(list, ClusterInfo{name, r.circuitInfo(name), endpoints})
 	}
 	slices.SortFunc(list, func(a, b ClusterInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return list

@@ -31,9 +31,18 @@ upstream "a" {
   }
   outlier_detection { # ERROR: not available
   }
-  circuit_breaker { # ERROR: not available
+  circuit_breaker {
+    error_percent   = 101   # ERROR: from 1 to 100
+    window          = "1ms" # ERROR: at least
+    max_connections = 10    # ERROR: not available
+    max_pending     = 1     # ERROR: not available
   }
-  retry { # ERROR: not available
+  retry {
+    attempts = 11                  # ERROR: from 0 to 10
+    on       = ["connect", "conn"] # ERROR: is none of
+    methods  = ["GE T"]            # ERROR: can't be a method
+    per_try  = "1m"                # ERROR: longer than
+    hedge    = "10ms"              # ERROR: not available
   }
 }
 upstream "b" {

@@ -81,6 +81,19 @@ upstream "orders" {
   protocol = "h2c"
   balance  = "round_robin"
   timeout  = "2s"
+  circuit_breaker {
+    error_percent   = 40
+    max_requests    = 100
+    max_connections = 0
+    adaptive        = true
+  }
+  retry {
+    attempts = 2
+    on       = ["connect", "timeout", "503"]
+    methods  = ["GET", "POST"]
+    per_try  = "500ms"
+    hedge    = "0s"
+  }
 }
 upstream "team" {
   for_each = local.teams
