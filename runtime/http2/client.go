@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -75,6 +76,9 @@ type ClientConn struct {
 	used     time.Time
 	leaving  bool // takes no new streams
 	err      error
+
+	left  allowance    // of the loop that reads
+	asked atomic.Int64 // frames with a request, which left has not been given for
 }
 
 // NewClientConn speaks HTTP/2 over nc, which it then owns. The scheme is that of
@@ -89,7 +93,7 @@ func NewClientConn(nc net.Conn, scheme string, lim http1.Limits) *ClientConn {
 	c := &ClientConn{
 		nc: nc, scheme: scheme, lim: lim, out: bufio.NewWriterSize(nc, 16<<10), streams: map[uint32]*ClientStream{}, next: 1,
 		window: firstWindow, initial: firstWindow, maxFrame: 16 << 10, maxOpen: streamsUntilTold, table: 4096,
-		heard: time.Now(), used: time.Now(),
+		heard: time.Now(), used: time.Now(), left: newAllowance(),
 	}
 	c.enc = hpack.NewEncoder(&c.block)
 	c.answers = http2.NewFramer(&c.control, nil)
@@ -159,6 +163,7 @@ func (c *ClientConn) begin(s *ClientStream) error {
 	case c.leaving:
 		return errConnOver
 	}
+	c.asked.Add(1)
 	s.id, s.window, s.began = c.next, c.initial, time.Now()
 	c.next += 2
 	c.streams[s.id] = s
@@ -246,6 +251,9 @@ func (c *ClientConn) read() {
 			err = c.answer(func(fr *http2.Framer) error { return fr.WriteRSTStream(stream.StreamID, stream.Code) })
 		} else if err == nil {
 			err = c.frame(f)
+		}
+		if err == nil && !c.afford(f) {
+			err = http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
 		}
 		if err == nil {
 			continue

@@ -196,6 +196,7 @@ func (s *ClientStream) writeData(p []byte, last bool) error {
 	}
 	for {
 		n := min(len(p), most)
+		s.c.asked.Add(1)
 		if err := s.c.framer.WriteData(s.id, last && n == len(p), p[:n]); err != nil {
 			return err
 		}

@@ -89,6 +89,17 @@ func upstreamConn(t *testing.T, answer func(p *peer, id uint32)) (*http2.ClientC
 	return c, codes
 }
 
+// flood writes frames until the connection ends.
+func (p *peer) flood(write func() error) {
+	go func() {
+		for range 1 << 20 {
+			if write() != nil {
+				return
+			}
+		}
+	}()
+}
+
 // tell keeps what fits: nobody may wait for more.
 func tell(codes chan xhttp2.ErrCode, code xhttp2.ErrCode) {
 	select {
@@ -179,6 +190,20 @@ func TestUpstreamAnswers(t *testing.T) {
 				_ = p.WriteData(id, false, make([]byte, 16<<10))
 			}
 		}, method: "SLOW", broken: true, code: xhttp2.ErrCodeFlowControl},
+		{name: "empty data", answer: func(p *peer, id uint32) {
+			p.head(id, false, ":status: 200")
+			p.flood(func() error { return p.WriteData(id, false, nil) })
+		}, broken: true, code: xhttp2.ErrCodeEnhanceYourCalm},
+		{name: "settings", answer: func(p *peer, _ uint32) { p.flood(func() error { return p.WriteSettings() }) }, broken: true, code: xhttp2.ErrCodeEnhanceYourCalm},
+		{name: "pings", answer: func(p *peer, _ uint32) {
+			p.flood(func() error { return p.WritePing(false, [8]byte{}) })
+		}, broken: true, code: xhttp2.ErrCodeEnhanceYourCalm},
+		{name: "unknown frames", answer: func(p *peer, _ uint32) {
+			p.flood(func() error { return p.WriteRawFrame(0x77, 0, 0, nil) })
+		}, broken: true, code: xhttp2.ErrCodeEnhanceYourCalm},
+		{name: "credit by the byte", answer: func(p *peer, _ uint32) {
+			p.flood(func() error { return p.WriteWindowUpdate(0, 1) })
+		}, broken: true, code: xhttp2.ErrCodeEnhanceYourCalm},
 		{name: "reset", answer: func(p *peer, id uint32) { _ = p.WriteRSTStream(id, xhttp2.ErrCodeInternal) }, broken: true},
 		{name: "refused", answer: func(p *peer, id uint32) { _ = p.WriteRSTStream(id, xhttp2.ErrCodeRefusedStream) }, broken: true, repeat: true},
 		{name: "going away before it", answer: func(p *peer, _ uint32) { _ = p.WriteGoAway(0, xhttp2.ErrCodeNo, nil) }, broken: true, repeat: true},
