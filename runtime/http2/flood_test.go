@@ -81,6 +81,16 @@ func TestFloods(t *testing.T) {
 			_ = r.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: r.fields(), EndHeaders: true, EndStream: true})
 			return r.WriteRSTStream(id, xhttp2.ErrCodeCancel)
 		},
+		"provoked resets": func(r *raw, i uint32) error { // CVE-2025-8671
+			id := 2*i + 1
+			_ = r.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: r.fields(), EndHeaders: true})
+			return r.WriteWindowUpdate(id, 1<<31-1)
+		},
+		"malformed requests": func(r *raw, i uint32) error {
+			r.block.Reset()
+			_ = r.enc.WriteField(hpack.HeaderField{Name: "X", Value: "y"})
+			return r.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 2*i + 1, BlockFragment: r.block.Bytes(), EndHeaders: true, EndStream: true})
+		},
 		"settings": func(r *raw, _ uint32) error { return r.WriteSettings() },
 		"pings":    func(r *raw, _ uint32) error { return r.WritePing(false, [8]byte{}) },
 		"priorities": func(r *raw, i uint32) error {

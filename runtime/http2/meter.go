@@ -26,6 +26,7 @@ type meter struct {
 	head [frameHead]byte
 	n    int // of head
 	left allowance
+	out  resets
 
 	block   bool // fields began, and their end did not come
 	since   time.Time
@@ -105,7 +106,13 @@ func (m *meter) frame() bool {
 	if kind == http2.FrameHeaders || kind == http2.FrameContinuation {
 		m.fields(flags)
 	}
-	return m.left.spend(frameCost(kind, flags, length))
+	return m.left.spend(frameCost(kind, flags, length) + m.out.take())
+}
+
+// Write implements net.Conn.
+func (m *meter) Write(p []byte) (int, error) {
+	m.out.scan(p)
+	return m.Conn.Write(p)
 }
 
 // frameCost is what a frame takes of the allowance of a client. Only those that
@@ -142,5 +149,5 @@ func (m *meter) goAway() {
 	frame := [frameHead + 8]byte{2: 8, 3: byte(http2.FrameGoAway)}
 	binary.BigEndian.PutUint32(frame[frameHead+4:], uint32(http2.ErrCodeEnhanceYourCalm))
 	_ = m.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = m.Write(frame[:])
+	_, _ = m.Conn.Write(frame[:])
 }
