@@ -87,6 +87,7 @@ func (r *retrier) try() (again bool, err error) {
 		return false, errGone
 	}
 	if stale && r.mayReplay(unwritten) && f.replay.rewind() { // it was only closed while idle
+		f.pass.Repeated()
 		r.stale, r.fresh = true, true
 		return true, nil
 	}

@@ -174,6 +174,10 @@ func (p *Pass) TryAgain(reason Reason, free bool) bool {
 	return true
 }
 
+// Repeated counts a request that was sent again since its connection was closed
+// while idle. It needs no leave, but others have less.
+func (p *Pass) Repeated() { p.circuit.budget.charge() }
+
 // Leave ends the request. Leaving again does nothing.
 func (p *Pass) Leave() {
 	c := p.circuit

@@ -107,4 +107,12 @@ func (b *budget) take(percent int, active int64) bool {
 	return true
 }
 
+// charge counts a try that is made whatever is left; its debt has a bound, for a
+// server that restarts ends many idle connections at once.
+func (b *budget) charge() {
+	if b.credits.Load() > -budgetBurst*credit {
+		b.credits.Add(-credit)
+	}
+}
+
 func (b *budget) give(n int64) { b.tries.Add(-n) }
