@@ -18,7 +18,8 @@ type Upstream struct {
 	Timeout        time.Duration
 	IdleTimeout    time.Duration
 	MaxIdle        int
-	HTTP2          bool          // h2c
+	HTTP2          bool          // h2c, or h2 with TLS
+	Auto           bool          // ALPN chooses
 	TLS            *upstream.TLS // nil: in the clear
 
 	Breaker *upstream.Breaker // nil: none
@@ -103,8 +104,13 @@ func (s *section) upstreamProtocol(u *Upstream) {
 	if !s.oneOf("protocol", &protocol, "http/1.1", "h2c", "h2", "auto") {
 		return
 	}
-	if u.HTTP2 = protocol == "h2c"; !u.HTTP2 && protocol != "http/1.1" {
-		s.l.refuse(s.rangeOf("protocol"), "upstream.protocol = \""+protocol+"\"")
+	u.HTTP2, u.Auto = protocol == "h2c" || protocol == "h2", protocol == "auto"
+	secure := len(s.blocks("tls")) > 0
+	switch {
+	case protocol == "h2c" && secure:
+		s.l.diags.errorf(s.rangeOf("protocol"), "TLS with h2c", "h2c is HTTP/2 in the clear, which tls rules out. Write: protocol = \"h2\"")
+	case (protocol == "h2" || protocol == "auto") && !secure:
+		s.l.diags.errorf(s.rangeOf("protocol"), "Protocol without TLS", "protocol = %q is agreed on by TLS: it needs a tls block. For HTTP/2 in the clear write: protocol = \"h2c\"", protocol)
 	}
 }
 

@@ -17,14 +17,15 @@ func (s *section) upstreamTLS(u *Upstream) {
 	before := s.l.diags.Errors()
 	t.text("server_name", &u.TLS.ServerName, "orders.internal")
 	t.flag("insecure_skip_verify", &u.TLS.Insecure)
+	if u.TLS.Insecure {
+		s.l.diags.warnf(t.rangeOf("insecure_skip_verify"), "Unverified endpoints", "With insecure_skip_verify whoever can intercept a connection to an endpoint can read and change everything. Name the endpoints' authority instead: ca_file = \"tls/ca.pem\"")
+	}
 	t.file("ca_file", &u.TLS.CAFile)
 	t.file("cert_file", &u.TLS.CertFile)
 	t.file("key_file", &u.TLS.KeyFile)
 	switch {
 	case s.l.diags.Errors() != before:
 		return
-	case u.HTTP2:
-		s.l.diags.errorf(s.rangeOf("protocol"), "TLS with h2c", "h2c is HTTP/2 in the clear, which tls rules out.")
 	case (u.TLS.CertFile == "") != (u.TLS.KeyFile == ""):
 		s.l.diags.errorf(b.DefRange, "Half a certificate", "tls.cert_file and tls.key_file go together.")
 	default:

@@ -24,9 +24,12 @@ type Config struct {
 	ConnectTimeout, Timeout, IdleTimeout time.Duration
 	// MaxIdle bounds the idle connections of one endpoint; 512.
 	MaxIdle int
-	// HTTP2 speaks HTTP/2 to the endpoints, with prior knowledge.
+	// HTTP2 speaks HTTP/2 to the endpoints: over TLS what ALPN has to agree on, in
+	// the clear with prior knowledge.
 	HTTP2 bool
-	// TLS is nil for connections in the clear; it goes with HTTP/1.1 only.
+	// Auto lets each endpoint choose HTTP/2 or HTTP/1.1 by ALPN; it needs TLS.
+	Auto bool
+	// TLS is nil for connections in the clear.
 	TLS *TLS
 	// Breaker and Retry are nil for none. Who sends requests to a cluster that has
 	// one asks Admit first.

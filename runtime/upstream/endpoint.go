@@ -60,7 +60,8 @@ type Endpoint struct {
 	idle   []idleConn // the most recently used last
 	shared []*http2.ClientConn
 	closed bool
-	refs   int // guarded by the registry
+	solo   bool // "auto" was answered with HTTP/1.1 last
+	refs   int  // guarded by the registry
 }
 
 type idleConn struct {
@@ -77,7 +78,7 @@ func newEndpoint(k key, b *http1.Buffers, m *telemetry.Endpoint) *Endpoint {
 		e.network, e.address = "unix", path
 	}
 	if k.secure {
-		e.tls = newOriginator(k.tls, k.address)
+		e.tls = newOriginator(k.tls, k.address, k.offers())
 	}
 	return e
 }
@@ -94,24 +95,38 @@ func (e *Endpoint) Active() int64 { return e.active.Load() }
 func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (conn Conn, reused bool, err error) {
 	e.requests.Add(1)
 	e.begin()
-	if e.key.http2 {
+	if e.shares() {
 		return e.acquireStream(ctx, fresh)
 	}
+	return e.acquireOwn(ctx, fresh)
+}
+
+func (e *Endpoint) acquireOwn(ctx context.Context, fresh bool) (conn Conn, reused bool, err error) {
 	if !fresh {
 		if conn = e.takeIdle(); conn != nil {
 			return conn, true, nil
 		}
 	}
+	conn, err = e.open(ctx)
+	return conn, false, err
+}
+
+// open makes a connection for a request that is active, and ends the request if
+// that fails.
+func (e *Endpoint) open(ctx context.Context) (Conn, error) {
 	nc, err := e.dial(ctx)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	return http1.NewClient(nc, http1.Limits{}, e.buffers), false, nil
+	if e.agreed(nc) {
+		return e.share(nc)
+	}
+	return http1.NewClient(nc, http1.Limits{}, e.buffers), nil
 }
 
 // dial connects for a request that is active, and ends it if that fails.
 func (e *Endpoint) dial(ctx context.Context) (net.Conn, error) {
-	nc, err := e.connect(ctx)
+	nc, err := e.connect(ctx, false)
 	if err != nil {
 		if ctx.Err() == nil {
 			e.Failed("connect")
@@ -121,8 +136,9 @@ func (e *Endpoint) dial(ctx context.Context) (net.Conn, error) {
 	return nc, err
 }
 
-// connect dials and makes the handshake, both within connect_timeout.
-func (e *Endpoint) connect(ctx context.Context) (net.Conn, error) {
+// connect dials and makes the handshake, both within connect_timeout. A stream is
+// of a protocol that is not ours to name.
+func (e *Endpoint) connect(ctx context.Context, stream bool) (net.Conn, error) {
 	if e.tls == nil {
 		return e.dialer.DialContext(ctx, e.network, e.address)
 	}
@@ -132,7 +148,7 @@ func (e *Endpoint) connect(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.tls.handshake(ctx, nc)
+	return e.tls.handshake(ctx, nc, stream)
 }
 
 func (e *Endpoint) begin() {

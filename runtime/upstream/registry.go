@@ -33,8 +33,20 @@ type key struct {
 	upstream, address string
 	connect, idle     time.Duration
 	maxIdle           int
-	http2, secure     bool
+	http2, auto       bool
+	secure            bool
 	tls               TLS // if secure
+}
+
+// offers are the protocols that ALPN names.
+func (k key) offers() []string {
+	switch {
+	case k.auto:
+		return []string{"h2", "http/1.1"}
+	case k.http2:
+		return []string{"h2"}
+	}
+	return []string{"http/1.1"}
 }
 
 // reapEvery is how often idle connections are looked at.
@@ -81,7 +93,7 @@ func (r *Registry) Cluster(c Config) *Cluster {
 func (r *Registry) endpoint(c Config, address string) *Endpoint {
 	k := key{
 		upstream: c.Name, address: address, connect: c.ConnectTimeout, idle: c.IdleTimeout,
-		maxIdle: c.MaxIdle, http2: c.HTTP2, secure: c.TLS != nil,
+		maxIdle: c.MaxIdle, http2: c.HTTP2, auto: c.Auto && c.TLS != nil, secure: c.TLS != nil,
 	}
 	if c.TLS != nil {
 		k.tls = *c.TLS

@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
+	"net"
 	"slices"
 	"time"
 
@@ -14,31 +16,67 @@ import (
 // making one each; but one that was refused gets a connection of its own to start
 // with, which is sure to take it.
 func (e *Endpoint) acquireStream(ctx context.Context, fresh bool) (conn Conn, reused bool, err error) {
-	if !fresh {
-		if s := e.openStream(); s != nil {
-			return s, true, nil
-		}
-		select {
-		case e.dialing <- struct{}{}:
-		case <-ctx.Done():
-			e.end()
-			return nil, false, ctx.Err()
-		}
-		defer func() { <-e.dialing }()
-		if s := e.openStream(); s != nil {
-			return s, true, nil
-		}
+	if fresh {
+		conn, err = e.open(ctx)
+		return conn, false, err
 	}
-	nc, err := e.dial(ctx)
-	if err != nil {
-		return nil, false, err
+	if s := e.openStream(); s != nil {
+		return s, true, nil
 	}
-	c := http2.NewClientConn(nc, "http", http1.Limits{})
+	select {
+	case e.dialing <- struct{}{}:
+	case <-ctx.Done():
+		e.end()
+		return nil, false, ctx.Err()
+	}
+	if !e.shares() { // which the one before found out
+		<-e.dialing
+		return e.acquireOwn(ctx, false)
+	}
+	defer func() { <-e.dialing }()
+	if s := e.openStream(); s != nil {
+		return s, true, nil
+	}
+	conn, err = e.open(ctx)
+	return conn, false, err
+}
+
+// shares reports whether connections are expected to be shared. Until the first
+// answer to "auto" they are.
+func (e *Endpoint) shares() bool {
+	if !e.key.auto {
+		return e.key.http2
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.solo
+}
+
+// agreed reports whether nc speaks HTTP/2, and remembers what ALPN decided.
+func (e *Endpoint) agreed(nc net.Conn) bool {
+	t, ok := nc.(*tls.Conn)
+	if !e.key.auto || !ok {
+		return e.key.http2
+	}
+	h2 := t.ConnectionState().NegotiatedProtocol == "h2"
+	e.mu.Lock()
+	e.solo = !h2
+	e.mu.Unlock()
+	return h2
+}
+
+// share makes a shared connection of nc and returns its first stream.
+func (e *Endpoint) share(nc net.Conn) (Conn, error) {
+	scheme := "http"
+	if e.tls != nil {
+		scheme = "https"
+	}
+	c := http2.NewClientConn(nc, scheme, http1.Limits{})
 	s := c.Open()
 	if s == nil { // closed at once
 		e.Failed("connect")
 		e.end()
-		return nil, false, ErrNoAnswer
+		return nil, ErrNoAnswer
 	}
 	e.mu.Lock()
 	closed := e.closed
@@ -49,7 +87,7 @@ func (e *Endpoint) acquireStream(ctx context.Context, fresh bool) (conn Conn, re
 	if closed {
 		c.Leave() // behind this request
 	}
-	return s, false, nil
+	return s, nil
 }
 
 // openStream returns nil if no connection has room.

@@ -23,16 +23,21 @@ type TLS struct {
 	Insecure          bool   // any certificate will do
 }
 
-var errNoAuthorities = errors.New("holds no certificate")
+var (
+	errNoAuthorities = errors.New("holds no certificate")
+	errNoHTTP2       = errors.New("the endpoint does not agree on HTTP/2 (ALPN \"h2\")")
+)
 
 // originator makes the handshakes with one endpoint.
 type originator struct {
-	spec TLS
-	name string
+	spec   TLS
+	name   string
+	offers []string // by ALPN
 
 	mu     sync.Mutex
 	seen   [3]stamp
 	config *tls.Config
+	stream *tls.Config // the same without ALPN
 }
 
 // stamp tells whether a file changed.
@@ -41,8 +46,8 @@ type stamp struct {
 	size int64
 }
 
-func newOriginator(spec TLS, address string) *originator {
-	o := &originator{spec: spec, name: spec.ServerName}
+func newOriginator(spec TLS, address string, offers []string) *originator {
+	o := &originator{spec: spec, name: spec.ServerName, offers: offers}
 	if host, _, err := net.SplitHostPort(address); o.name == "" && err == nil {
 		o.name = host
 	}
@@ -50,8 +55,8 @@ func newOriginator(spec TLS, address string) *originator {
 }
 
 // handshake owns nc and closes it if it fails.
-func (o *originator) handshake(ctx context.Context, nc net.Conn) (net.Conn, error) {
-	config, err := o.current()
+func (o *originator) handshake(ctx context.Context, nc net.Conn, stream bool) (net.Conn, error) {
+	config, err := o.current(stream)
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -61,14 +66,30 @@ func (o *originator) handshake(ctx context.Context, nc net.Conn) (net.Conn, erro
 		nc.Close()
 		return nil, fmt.Errorf("TLS with %s: %w", nc.RemoteAddr(), err)
 	}
+	// HTTP/2 has to be agreed on (RFC 9113 section 3.2).
+	if len(config.NextProtos) == 1 && config.NextProtos[0] == "h2" && t.ConnectionState().NegotiatedProtocol != "h2" {
+		t.Close()
+		return nil, fmt.Errorf("TLS with %s: %w", nc.RemoteAddr(), errNoHTTP2)
+	}
 	return t, nil
 }
 
 // current returns the settings made of the files as they are. Sessions of earlier
 // files are not resumed: they stand for the checks of then.
-func (o *originator) current() (*tls.Config, error) {
+func (o *originator) current(stream bool) (*tls.Config, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if err := o.refresh(); err != nil {
+		return nil, err
+	}
+	if stream {
+		return o.stream, nil
+	}
+	return o.config, nil
+}
+
+// refresh reads files that changed. o.mu is held.
+func (o *originator) refresh() error {
 	var now [3]stamp
 	for i, path := range [...]string{o.spec.CAFile, o.spec.CertFile, o.spec.KeyFile} {
 		if path == "" {
@@ -76,25 +97,28 @@ func (o *originator) current() (*tls.Config, error) {
 		}
 		info, err := os.Stat(path)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		now[i] = stamp{info.ModTime(), info.Size()}
 	}
 	if o.config != nil && now == o.seen {
-		return o.config, nil
+		return nil
 	}
 	config, err := o.spec.load(o.name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	o.config, o.seen = config, now
-	return config, nil
+	o.stream = config
+	o.config = config.Clone()
+	o.config.NextProtos = o.offers
+	o.seen = now
+	return nil
 }
 
 func (s TLS) load(name string) (*tls.Config, error) {
 	c := &tls.Config{
 		ServerName: name, MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.Insecure,
-		NextProtos: []string{"http/1.1"}, ClientSessionCache: tls.NewLRUClientSessionCache(8),
+		ClientSessionCache: tls.NewLRUClientSessionCache(8),
 	}
 	if s.CAFile != "" {
 		pem, err := os.ReadFile(s.CAFile)

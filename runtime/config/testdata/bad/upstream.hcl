@@ -13,7 +13,7 @@ upstream "a" {
   dns { # ERROR: not available
     name = "x"
   }
-  protocol        = "h2"                   # ERROR: "h2" is not available
+  protocol        = "h2c"                  # ERROR: which tls rules out
   balance         = "maglev"               # ERROR: not available
   hash_on         = request.header["x-id"] # ERROR: not available
   prefer          = { zone = "a" }         # ERROR: not available
@@ -65,4 +65,12 @@ upstream "d" {
     for_each = ["a"]
     content {}
   }
+}
+upstream "e" {
+  endpoint "h:1" {}
+  protocol = "h2" # ERROR: needs a tls block
+}
+upstream "f" {
+  endpoint "h:1" {}
+  protocol = "auto" # ERROR: needs a tls block
 }
