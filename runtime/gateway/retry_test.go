@@ -333,3 +333,92 @@ func TestNoRetryStorm(t *testing.T) {
 		})
 	}
 }
+
+// One of five endpoints goes away under load. Its requests in flight and those
+// that find it gone are sent again, so that nobody sees it.
+func TestEndpointKilled(t *testing.T) {
+	checkLeaks(t)
+	var blocks strings.Builder
+	var victim *http.Server
+	for i := range 5 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(2 * time.Millisecond) // so that some are in flight
+			fmt.Fprint(w, "ok")
+		})}
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = srv.Serve(l) })
+		t.Cleanup(func() { srv.Close(); wg.Wait() })
+		if i == 0 {
+			victim = srv
+		}
+		fmt.Fprintf(&blocks, "  endpoint %q {}\n", l.Addr())
+	}
+	r := start(t, map[string]string{"routes.hcl": fmt.Sprintf(`
+upstream "b" {
+%s
+  retry {
+    attempts       = 2
+    budget_percent = 50
+  }
+}
+route "all" {
+  upstream = upstream.b
+}
+`, blocks.String())})
+	var failed, done atomic.Int64
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for range 150 {
+				res, err := http.Get(r.base)
+				if err != nil {
+					failed.Add(1)
+					continue
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				if res.StatusCode != 200 {
+					failed.Add(1)
+				}
+				if done.Add(1) == 800 {
+					victim.Close()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := failed.Load(); n > 0 {
+		t.Errorf("%d of %d requests failed", n, done.Load())
+	}
+}
+
+// Clients that leave say nothing of the upstream.
+func TestBreakerIgnoresClients(t *testing.T) {
+	checkLeaks(t)
+	s, addr := play(t, "hang")
+	r := start(t, retrying(addr, `circuit_breaker {
+    min_requests = 2
+  }`))
+	for i := range 4 {
+		c, _ := r.dial()
+		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+			if n, _, _ := s.asked(); n > i {
+				break
+			}
+			if time.Since(begin) > 5*time.Second {
+				t.Fatal("the upstream is not asked")
+			}
+		}
+		c.Close()
+	}
+	for begin := time.Now(); !strings.Contains(strings.Join(strings.Fields(r.admin("/upstreams")), ""), `"state":"closed","active":0`); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > 5*time.Second {
+			t.Fatalf("got %s", r.admin("/upstreams"))
+		}
+	}
+}
