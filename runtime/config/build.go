@@ -211,7 +211,7 @@ func (b *builder) builtin(f *Filter) *host.Plugin {
 func (b *builder) cluster(u *Upstream) {
 	c := upstream.Config{
 		Name: u.Name, Balance: u.Balance, ConnectTimeout: u.ConnectTimeout, Timeout: u.Timeout,
-		IdleTimeout: u.IdleTimeout, MaxIdle: u.MaxIdle, HTTP2: u.HTTP2, Auto: u.Auto, TLS: u.TLS,
+		IdleTimeout: u.IdleTimeout, MaxIdle: u.MaxIdle, HTTP2: u.HTTP2, Auto: u.Auto, TLS: u.TLS, ProxyProtocol: u.ProxyProtocol,
 		Breaker: u.Breaker, Retry: u.Retry,
 	}
 	for _, e := range u.Endpoints {

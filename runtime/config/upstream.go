@@ -21,6 +21,7 @@ type Upstream struct {
 	HTTP2          bool          // h2c, or h2 with TLS
 	Auto           bool          // ALPN chooses
 	TLS            *upstream.TLS // nil: in the clear
+	ProxyProtocol  string        // v1, v2 or ""
 
 	Breaker *upstream.Breaker // nil: none
 	Retry   *upstream.Retry   // nil: what is safe without one
@@ -48,7 +49,7 @@ func (l *loader) decodeUpstream(b block) {
 	s.upstreamProtocol(u)
 	s.upstreamTLS(u)
 	s.only("slow_start", cty.StringVal("0s"))
-	s.only("proxy_protocol", cty.StringVal(""))
+	s.sentProxyHeader(u)
 	s.only("prefer", cty.MapValEmpty(cty.String))
 	if a := s.attrs["hash_on"]; a != nil {
 		l.refuse(a.expr.Range(), "upstream.hash_on")
@@ -111,6 +112,16 @@ func (s *section) upstreamProtocol(u *Upstream) {
 		s.l.diags.errorf(s.rangeOf("protocol"), "TLS with h2c", "h2c is HTTP/2 in the clear, which tls rules out. Write: protocol = \"h2\"")
 	case (protocol == "h2" || protocol == "auto") && !secure:
 		s.l.diags.errorf(s.rangeOf("protocol"), "Protocol without TLS", "protocol = %q is agreed on by TLS: it needs a tls block. For HTTP/2 in the clear write: protocol = \"h2c\"", protocol)
+	}
+}
+
+// sentProxyHeader decodes proxy_protocol, after the protocol.
+func (s *section) sentProxyHeader(u *Upstream) {
+	if !s.has("proxy_protocol") || !s.oneOf("proxy_protocol", &u.ProxyProtocol, "", "v1", "v2") || u.ProxyProtocol == "" {
+		return
+	}
+	if u.HTTP2 || u.Auto {
+		s.l.diags.errorf(s.rangeOf("proxy_protocol"), "PROXY header with HTTP/2", "A connection over HTTP/2 carries the requests of many clients, and a PROXY header names one. Write: protocol = \"http/1.1\"")
 	}
 }
 

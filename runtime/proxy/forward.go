@@ -86,7 +86,7 @@ func (f *flow) forward() error {
 		if err != nil {
 			return upstreamFailed(err)
 		}
-		conn, reused, err := ep.Acquire(x.Context(), fresh)
+		conn, reused, err := ep.AcquireFor(x.Context(), x.Conn, fresh)
 		if err != nil {
 			if x.Context().Err() != nil {
 				return errGone

@@ -124,7 +124,7 @@ func (r *retrier) acquire(ep *upstream.Endpoint) (upstream.Conn, bool, error) {
 		ctx, cancel = context.WithTimeout(ctx, r.perTry(time.Now()))
 		defer cancel()
 	}
-	return ep.Acquire(ctx, r.fresh)
+	return ep.AcquireFor(ctx, r.f.x.Conn, r.fresh)
 }
 
 // mayReplay reports whether what was written of the request allows another try.

@@ -29,6 +29,10 @@ type Config struct {
 	HTTP2 bool
 	// Auto lets each endpoint choose HTTP/2 or HTTP/1.1 by ALPN; it needs TLS.
 	Auto bool
+	// ProxyProtocol is v1 or v2 for a PROXY header with the addresses of the client
+	// at the start of each connection, which then carries one request; "" for none.
+	// It goes with HTTP/1.1 and streams.
+	ProxyProtocol string
 	// TLS is nil for connections in the clear.
 	TLS *TLS
 	// Breaker and Retry are nil for none. Who sends requests to a cluster that has

@@ -93,28 +93,34 @@ func (e *Endpoint) Active() int64 { return e.active.Load() }
 // new one. The request counts as active until Release or Discard. A dial that
 // fails is counted as Failed("connect"), unless ctx ended it.
 func (e *Endpoint) Acquire(ctx context.Context, fresh bool) (conn Conn, reused bool, err error) {
+	return e.AcquireFor(ctx, nil, fresh)
+}
+
+// AcquireFor is Acquire for a request of client, whose addresses an endpoint with
+// a PROXY header is told; nil stands for the gateway itself.
+func (e *Endpoint) AcquireFor(ctx context.Context, client *exchange.Conn, fresh bool) (conn Conn, reused bool, err error) {
 	e.requests.Add(1)
 	e.begin()
 	if e.shares() {
 		return e.acquireStream(ctx, fresh)
 	}
-	return e.acquireOwn(ctx, fresh)
+	return e.acquireOwn(ctx, client, fresh)
 }
 
-func (e *Endpoint) acquireOwn(ctx context.Context, fresh bool) (conn Conn, reused bool, err error) {
+func (e *Endpoint) acquireOwn(ctx context.Context, client *exchange.Conn, fresh bool) (conn Conn, reused bool, err error) {
 	if !fresh {
 		if conn = e.takeIdle(); conn != nil {
 			return conn, true, nil
 		}
 	}
-	conn, err = e.open(ctx)
+	conn, err = e.open(ctx, client)
 	return conn, false, err
 }
 
 // open makes a connection for a request that is active, and ends the request if
 // that fails.
-func (e *Endpoint) open(ctx context.Context) (Conn, error) {
-	nc, err := e.dial(ctx)
+func (e *Endpoint) open(ctx context.Context, client *exchange.Conn) (Conn, error) {
+	nc, err := e.dial(ctx, client)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +131,8 @@ func (e *Endpoint) open(ctx context.Context) (Conn, error) {
 }
 
 // dial connects for a request that is active, and ends it if that fails.
-func (e *Endpoint) dial(ctx context.Context) (net.Conn, error) {
-	nc, err := e.connect(ctx, false)
+func (e *Endpoint) dial(ctx context.Context, client *exchange.Conn) (net.Conn, error) {
+	nc, err := e.connect(ctx, client, false)
 	if err != nil {
 		if ctx.Err() == nil {
 			e.Failed("connect")
@@ -138,13 +144,13 @@ func (e *Endpoint) dial(ctx context.Context) (net.Conn, error) {
 
 // connect dials and makes the handshake, both within connect_timeout. A stream is
 // of a protocol that is not ours to name.
-func (e *Endpoint) connect(ctx context.Context, stream bool) (net.Conn, error) {
+func (e *Endpoint) connect(ctx context.Context, client *exchange.Conn, stream bool) (net.Conn, error) {
 	if e.tls == nil {
-		return e.dialer.DialContext(ctx, e.network, e.address)
+		return e.dialFor(ctx, client)
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.key.connect)
 	defer cancel()
-	nc, err := e.dialer.DialContext(ctx, e.network, e.address)
+	nc, err := e.dialFor(ctx, client)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,7 @@ type key struct {
 	maxIdle           int
 	http2, auto       bool
 	secure            bool
+	proxy             string
 	tls               TLS // if secure
 }
 
@@ -94,6 +95,10 @@ func (r *Registry) endpoint(c Config, address string) *Endpoint {
 	k := key{
 		upstream: c.Name, address: address, connect: c.ConnectTimeout, idle: c.IdleTimeout,
 		maxIdle: c.MaxIdle, http2: c.HTTP2, auto: c.Auto && c.TLS != nil, secure: c.TLS != nil,
+		proxy: c.ProxyProtocol,
+	}
+	if k.proxy != "" {
+		k.maxIdle = 0 // a connection belongs to its client
 	}
 	if c.TLS != nil {
 		k.tls = *c.TLS

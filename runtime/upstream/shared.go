@@ -17,7 +17,7 @@ import (
 // with, which is sure to take it.
 func (e *Endpoint) acquireStream(ctx context.Context, fresh bool) (conn Conn, reused bool, err error) {
 	if fresh {
-		conn, err = e.open(ctx)
+		conn, err = e.open(ctx, nil)
 		return conn, false, err
 	}
 	if s := e.openStream(); s != nil {
@@ -31,13 +31,13 @@ func (e *Endpoint) acquireStream(ctx context.Context, fresh bool) (conn Conn, re
 	}
 	if !e.shares() { // which the one before found out
 		<-e.dialing
-		return e.acquireOwn(ctx, false)
+		return e.acquireOwn(ctx, nil, false)
 	}
 	defer func() { <-e.dialing }()
 	if s := e.openStream(); s != nil {
 		return s, true, nil
 	}
-	conn, err = e.open(ctx)
+	conn, err = e.open(ctx, nil)
 	return conn, false, err
 }
 

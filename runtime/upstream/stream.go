@@ -12,7 +12,7 @@ import (
 // fails is counted as Failed("connect"), unless ctx ended it.
 func (e *Endpoint) Dial(ctx context.Context, client *exchange.Conn) (net.Conn, error) {
 	e.requests.Add(1)
-	nc, err := e.connect(ctx, true)
+	nc, err := e.connect(ctx, client, true)
 	if err != nil && ctx.Err() == nil {
 		e.Failed("connect")
 	}

@@ -18,7 +18,7 @@ upstream "a" {
   hash_on         = request.header["x-id"] # ERROR: not available
   prefer          = { zone = "a" }         # ERROR: not available
   slow_start      = "10s"                  # ERROR: not available
-  proxy_protocol  = "v2"                   # ERROR: not available
+  proxy_protocol  = "v2"                   # ERROR: names one
   connect_timeout = "0s"                   # ERROR: can't be 0
   timeout         = "5 parsecs"            # ERROR: can't be "5 parsecs"
   max_idle        = "x"                    # ERROR: takes a number
@@ -73,4 +73,5 @@ upstream "e" {
 upstream "f" {
   endpoint "h:1" {}
   protocol = "auto" # ERROR: needs a tls block
+  proxy_protocol = "v3" # ERROR: Did you mean "v1"
 }
