@@ -156,27 +156,9 @@ func trailerSection(p []byte, t *exchange.Head, lim Limits) (n int, err error) {
 		return 0, bad("the trailer section is not valid")
 	}
 	for i := t.Len() - 1; i >= 0; i-- {
-		if id, name, _ := t.At(i); forbiddenTrailer(id, name) {
+		if id, name, _ := t.At(i); exchange.ForbiddenTrailer(id, name) {
 			t.DelAt(i)
 		}
 	}
 	return n, nil
-}
-
-// forbiddenTrailer tells the fields that have a meaning only before the
-// content: all that the gateway itself looks at, and those below. Whoever
-// merged one of them into a head would let the end of a message change what its
-// beginning was taken for.
-func forbiddenTrailer(id exchange.Name, name []byte) bool {
-	if id != exchange.NameOther {
-		return true
-	}
-	for _, s := range [...]string{"age", "cache-control", "content-encoding", "content-range", "expires", "if-match", "if-modified-since",
-		"if-none-match", "if-range", "if-unmodified-since", "max-forwards", "pragma", "range", "retry-after", "set-cookie", "vary", "warning",
-		"www-authenticate"} {
-		if exchange.EqualFold(name, s) {
-			return true
-		}
-	}
-	return false
 }

@@ -101,7 +101,7 @@ func appendTrailer(dst []byte, t *exchange.Head) ([]byte, error) {
 	if t != nil {
 		for i := range t.Len() {
 			id, name, value := t.At(i)
-			if forbiddenTrailer(id, name) {
+			if exchange.ForbiddenTrailer(id, name) {
 				continue
 			}
 			if !exchange.ValidName(name) || !exchange.ValidValue(value) {

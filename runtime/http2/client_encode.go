@@ -71,7 +71,7 @@ func encodeTrailer(enc *hpack.Encoder, trailer *exchange.Head) (any bool) {
 	}
 	for i := range trailer.Len() {
 		id, name, value := trailer.At(i)
-		if id.HopByHop() || id == exchange.NameContentLength || !exchange.ValidName(name) || !exchange.ValidValue(value) {
+		if exchange.ForbiddenTrailer(id, name) || !exchange.ValidName(name) || !exchange.ValidValue(value) {
 			continue
 		}
 		write(enc, strings.ToLower(string(name)), string(value), false)

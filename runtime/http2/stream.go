@@ -182,7 +182,7 @@ func (t *stream) read() (int, error) {
 func (t *stream) trailer() {
 	for name, values := range t.r.Trailer {
 		for _, v := range values {
-			if v = strings.Trim(v, " \t"); exchange.ValidName(name) && exchange.ValidValue(v) && !exchange.Classify(name).HopByHop() {
+			if v = strings.Trim(v, " \t"); exchange.ValidName(name) && exchange.ValidValue(v) && !exchange.ForbiddenTrailer(exchange.Classify(name), name) {
 				t.x.Request.Trailer.Add(strings.ToLower(name), v)
 			}
 		}

@@ -79,6 +79,7 @@ func send(r *exchange.Request, conn upstream.Conn, idle time.Duration) error {
 			}
 		}
 		if err == io.EOF {
+			r.Trailer.DropFrom(&r.Head)
 			_ = conn.EndBody(&r.Trailer)
 			return nil
 		}
