@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/headgate/headgate/host"
 	"github.com/headgate/headgate/host/builtin"
@@ -117,6 +118,7 @@ func Build(ctx context.Context, c *Config, d Deps) (*Generation, *Diagnostics) {
 	for _, u := range c.Upstreams {
 		b.cluster(u)
 	}
+	b.discover()
 	b.certificates()
 	b.table()
 	if b.diags.HasErrors() {
@@ -212,7 +214,7 @@ func (b *builder) cluster(u *Upstream) {
 	c := upstream.Config{
 		Name: u.Name, Balance: u.Balance, ConnectTimeout: u.ConnectTimeout, Timeout: u.Timeout,
 		IdleTimeout: u.IdleTimeout, MaxIdle: u.MaxIdle, HTTP2: u.HTTP2, Auto: u.Auto, TLS: u.TLS, ProxyProtocol: u.ProxyProtocol,
-		Breaker: u.Breaker, Retry: u.Retry,
+		Breaker: u.Breaker, Retry: u.Retry, Discovery: u.Discovery,
 	}
 	for _, e := range u.Endpoints {
 		c.Endpoints = append(c.Endpoints, upstream.EndpointConfig{Address: e.Address, Weight: e.Weight, Labels: e.Labels})
@@ -220,6 +222,16 @@ func (b *builder) cluster(u *Upstream) {
 	made := b.d.Upstreams.Cluster(c)
 	b.clusters[u.Name] = made
 	b.onClose(made.Close)
+}
+
+// discoverWait is how long a generation waits for its first endpoints. Sources
+// that are slower don't hold it up.
+const discoverWait = time.Second
+
+func (b *builder) discover() {
+	ctx, cancel := context.WithTimeout(b.ctx, discoverWait)
+	defer cancel()
+	b.d.Upstreams.Await(ctx)
 }
 
 func (b *builder) listeners() {

@@ -13,6 +13,7 @@ import (
 type Upstream struct {
 	Name           string
 	Endpoints      []Endpoint
+	Discovery      *upstream.Discovery // nil: Endpoints
 	Balance        string
 	ConnectTimeout time.Duration
 	Timeout        time.Duration
@@ -45,6 +46,7 @@ func (l *loader) decodeUpstream(b block) {
 		IdleTimeout: time.Minute, MaxIdle: 512,
 	}
 	s.decodeEndpoints(u)
+	s.decodeDiscovery(u)
 	s.decodeBalance(u)
 	s.upstreamProtocol(u)
 	s.upstreamTLS(u)
@@ -63,7 +65,7 @@ func (l *loader) decodeUpstream(b block) {
 			l.diags.errorf(s.rangeOf(name), "Invalid duration", "upstream.%s can't be 0. Write for example: %s = \"15s\"", name, name)
 		}
 	}
-	s.unavailable("dns", "file", "affinity", "health_check", "outlier_detection")
+	s.unavailable("affinity", "health_check", "outlier_detection")
 	s.decodeBreaker(u)
 	s.decodeRetry(u)
 	l.cfg.Upstreams = append(l.cfg.Upstreams, u)

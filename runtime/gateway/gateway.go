@@ -108,6 +108,7 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 	g.upstreams = upstream.NewRegistry(g.metrics)
 	g.upstreams.LogTo(g.log)
 	telemetry.RegisterCircuits(g.registry, g.upstreams.Circuits)
+	telemetry.RegisterDiscoveries(g.registry, g.upstreams.Discoveries)
 	g.certs = certs.NewStore(g.log)
 	g.watchCertificates()
 	g.engine = proxy.NewEngine(emptyTable(), g.metrics, g.log)

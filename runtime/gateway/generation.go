@@ -35,7 +35,7 @@ func (g *Gateway) build(ctx context.Context, cfg *config.Config) (*generation, e
 // names are the names that keep their metrics.
 func (g *generation) names() telemetry.Names {
 	n := telemetry.Names{
-		Routes: map[string]bool{}, Upstreams: map[string]bool{}, Plugins: map[string]bool{}, Policies: map[string]bool{},
+		Routes: map[string]bool{}, Upstreams: map[string]bool{}, Discovered: map[string]bool{}, Plugins: map[string]bool{}, Policies: map[string]bool{},
 		Filters: map[[2]string]bool{}, Endpoints: map[[2]string]bool{},
 	}
 	c := g.Config
@@ -47,6 +47,7 @@ func (g *generation) names() telemetry.Names {
 	}
 	for _, u := range c.Upstreams {
 		n.Upstreams[u.Name] = true
+		n.Discovered[u.Name] = u.Discovery != nil
 		for _, e := range u.Endpoints {
 			n.Endpoints[[2]string{u.Name, e.Address}] = true
 		}

@@ -4,9 +4,11 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Names are the names that a configuration has. Filters are pairs of route and
 // filter, Endpoints of upstream and address; nil keeps those of every route and
-// upstream that stays.
+// upstream that stays. The endpoints of upstreams in Discovered are no matter of
+// the configuration: DropEndpoint ends their series.
 type Names struct {
 	Routes, Upstreams, Plugins, Policies map[string]bool
+	Discovered                           map[string]bool
 	Filters, Endpoints                   map[[2]string]bool
 }
 
@@ -33,10 +35,8 @@ func (m *Metrics) Retain(n Names) {
 		}
 	}
 	for key, e := range m.endpoints {
-		if !n.Upstreams[key[0]] || n.Endpoints != nil && !n.Endpoints[key] {
-			e.requests.gone = true
-			delete(m.endpoints, key)
-			dropPair([2]string{"upstream", "endpoint"}, key, m.upstreamRequest, m.upstreamError, m.upstreamSeconds, m.upstreamActive)
+		if !n.Upstreams[key[0]] || n.Endpoints != nil && !n.Endpoints[key] && !n.Discovered[key[0]] {
+			m.dropEndpoint(key, e)
 		}
 	}
 	for name := range n.Plugins {
@@ -73,4 +73,19 @@ func dropPair(labels, values [2]string, vecs ...vector) {
 	for _, v := range vecs {
 		v.DeletePartialMatch(prometheus.Labels{labels[0]: values[0], labels[1]: values[1]})
 	}
+}
+
+// DropEndpoint drops the series of e, unless others of that name took its place.
+func (m *Metrics) DropEndpoint(upstream, address string, e *Endpoint) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if key := [2]string{upstream, address}; m.endpoints[key] == e {
+		m.dropEndpoint(key, e)
+	}
+}
+
+func (m *Metrics) dropEndpoint(key [2]string, e *Endpoint) {
+	e.requests.gone = true
+	delete(m.endpoints, key)
+	dropPair([2]string{"upstream", "endpoint"}, key, m.upstreamRequest, m.upstreamError, m.upstreamSeconds, m.upstreamActive)
 }

@@ -39,6 +39,8 @@ type Config struct {
 	// one asks Admit first.
 	Breaker *Breaker
 	Retry   *Retry
+	// Discovery is where the endpoints come from; nil: Endpoints.
+	Discovery *Discovery
 }
 
 // EndpointConfig describes one endpoint.
@@ -69,15 +71,22 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Cluster is an immutable set of endpoints and the way to choose among them. It
-// is safe for concurrent use.
+// Cluster is a set of endpoints and the way to choose among them. It is safe for
+// concurrent use.
 type Cluster struct {
 	config   Config
 	registry *Registry
-	members  []member
-	balancer balancer
+	members  atomic.Pointer[members]
+	source   *source  // nil: the members don't change
 	circuit  *circuit // nil: neither breaker nor further tries
 	closed   atomic.Bool
+}
+
+// members is a set of endpoints with what the balancer knows of it. It is
+// replaced as a whole.
+type members struct {
+	list     []member
+	balancer balancer
 }
 
 // member is an endpoint with what it weighs in this cluster.
@@ -124,7 +133,7 @@ func (c *Cluster) Timeout() time.Duration { return c.config.Timeout }
 
 // Pick chooses the endpoint of a try: any but avoid while there is another.
 func (c *Cluster) Pick(_ *exchange.Exchange, avoid *Endpoint) (*Endpoint, error) {
-	e := c.balancer.pick(avoid)
+	e := c.members.Load().balancer.pick(avoid)
 	if e == nil {
 		return nil, ErrNoEndpoint
 	}
@@ -134,9 +143,43 @@ func (c *Cluster) Pick(_ *exchange.Exchange, avoid *Endpoint) (*Endpoint, error)
 // Close gives the endpoints back. Requests under way end undisturbed.
 func (c *Cluster) Close() {
 	if c.closed.CompareAndSwap(false, true) {
-		for _, m := range c.members {
-			c.registry.release(m.Endpoint)
+		if c.source != nil {
+			c.registry.unfollow(c, c.source)
 		}
+		c.releaseMembers(c.members.Load())
 		c.registry.releaseCircuit(c.circuit)
+	}
+}
+
+// set replaces the endpoints. Those that stay keep their connections and counts;
+// those that go close when their requests have ended. Calls don't overlap.
+func (c *Cluster) set(endpoints []EndpointConfig) {
+	r := c.registry
+	next := &members{}
+	at := make(map[string]int, len(endpoints))
+	r.mu.Lock()
+	for _, ec := range endpoints {
+		weight := max(ec.Weight, 1)
+		if i, ok := at[ec.Address]; ok {
+			next.list[i].weight += weight
+			continue
+		}
+		at[ec.Address] = len(next.list)
+		next.list = append(next.list, member{r.endpoint(c.config, ec.Address), weight})
+	}
+	r.mu.Unlock()
+	var ok bool
+	if next.balancer, ok = newBalancer(c.config.Balance, next.list); !ok {
+		next.balancer = newLeastRequest(next.list)
+	}
+	c.releaseMembers(c.members.Swap(next))
+}
+
+func (c *Cluster) releaseMembers(m *members) {
+	if m == nil {
+		return
+	}
+	for _, m := range m.list {
+		c.registry.release(m.Endpoint)
 	}
 }

@@ -21,7 +21,10 @@ type Registry struct {
 	mu        sync.Mutex
 	endpoints map[key]*Endpoint
 	circuits  map[string]*circuit
-	log       *slog.Logger // of circuits; nil: none
+	sources   map[sourceKey]*source
+	lookup    lookup                      // nil: the system's DNS servers
+	series    map[*telemetry.Endpoint]int // how many endpoints count into each
+	log       *slog.Logger                // of circuits; nil: none
 
 	stop  context.CancelFunc
 	ended <-chan struct{} // the reaper has returned
@@ -57,7 +60,7 @@ const reapEvery = time.Second
 func NewRegistry(m *telemetry.Metrics) *Registry {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	r := &Registry{metrics: m, endpoints: map[key]*Endpoint{}, circuits: map[string]*circuit{}, stop: stop, ended: ended}
+	r := &Registry{metrics: m, endpoints: map[key]*Endpoint{}, circuits: map[string]*circuit{}, sources: map[sourceKey]*source{}, series: map[*telemetry.Endpoint]int{}, stop: stop, ended: ended}
 	go func() {
 		defer close(ended)
 		r.reap(ctx)
@@ -70,22 +73,13 @@ func NewRegistry(m *telemetry.Metrics) *Registry {
 func (r *Registry) Cluster(c Config) *Cluster {
 	c = c.withDefaults()
 	cluster := &Cluster{config: c, registry: r}
-	at := make(map[string]int, len(c.Endpoints))
 	r.mu.Lock()
-	for _, ec := range c.Endpoints {
-		weight := max(ec.Weight, 1)
-		if i, ok := at[ec.Address]; ok {
-			cluster.members[i].weight += weight
-			continue
-		}
-		at[ec.Address] = len(cluster.members)
-		cluster.members = append(cluster.members, member{r.endpoint(c, ec.Address), weight})
-	}
 	cluster.circuit = r.circuit(c)
 	r.mu.Unlock()
-	var ok bool
-	if cluster.balancer, ok = newBalancer(c.Balance, cluster.members); !ok {
-		cluster.balancer = newLeastRequest(cluster.members)
+	if c.Discovery != nil {
+		cluster.source = r.follow(cluster)
+	} else {
+		cluster.set(c.Endpoints)
 	}
 	return cluster
 }
@@ -118,6 +112,7 @@ func (r *Registry) endpoint(c Config, address string) *Endpoint {
 	if e == nil {
 		e = newEndpoint(k, &r.buffers, m)
 		r.endpoints[k] = e
+		r.series[m]++
 	}
 	e.refs++
 	return e
@@ -131,9 +126,24 @@ func (r *Registry) release(e *Endpoint) {
 	if last && r.endpoints[e.key] == e {
 		delete(r.endpoints, e.key)
 	}
+	if last {
+		r.dropSeries(e.key, e.metrics)
+	}
 	r.mu.Unlock()
 	if last {
 		e.close()
+	}
+}
+
+// dropSeries ends the series of an endpoint that no other counts into. r.mu is
+// held.
+func (r *Registry) dropSeries(k key, m *telemetry.Endpoint) {
+	if r.series[m]--; r.series[m] > 0 {
+		return
+	}
+	delete(r.series, m)
+	if m != nil {
+		r.metrics.DropEndpoint(k.upstream, k.address, m)
 	}
 }
 
@@ -176,6 +186,7 @@ func (r *Registry) Close() {
 type ClusterInfo struct {
 	Name      string         `json:"name"`
 	Circuit   *CircuitInfo   `json:"circuit,omitempty"`
+	Discovery *DiscoveryInfo `json:"discovery,omitempty"` // nil: endpoints are listed
 	Endpoints []EndpointInfo `json:"endpoints"`
 }
 
@@ -211,13 +222,16 @@ func (r *Registry) Snapshot() []ClusterInfo {
 		at[k] = at[k].plus(e.info())
 	}
 	byName := map[string][]EndpointInfo{}
+	for _, name := range r.discovered() {
+		byName[name] = []EndpointInfo{} // shown also without endpoints
+	}
 	for k, info := range at {
 		byName[k[0]] = append(byName[k[0]], info)
 	}
 	list := make([]ClusterInfo, 0, len(byName))
 	for name, endpoints := range byName {
 		slices.SortFunc(endpoints, func(a, b EndpointInfo) int { return cmp.Compare(a.Address, b.Address) })
-		list = append(list, ClusterInfo{name, r.circuitInfo(name), endpoints})
+		list = append(list, ClusterInfo{name, r.circuitInfo(name), r.discoveryInfo(name), endpoints})
 	}
 	slices.SortFunc(list, func(a, b ClusterInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return list

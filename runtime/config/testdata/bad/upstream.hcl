@@ -10,9 +10,6 @@ upstream "a" {
   }
   endpoint "h:1" { # ERROR: endpoint block "h:1" already
   }
-  dns { # ERROR: not available
-    name = "x"
-  }
   protocol        = "h2c"                  # ERROR: which tls rules out
   balance         = "maglev"               # ERROR: not available
   hash_on         = request.header["x-id"] # ERROR: not available
@@ -74,4 +71,20 @@ upstream "f" {
   endpoint "h:1" {}
   protocol = "auto" # ERROR: needs a tls block
   proxy_protocol = "v3" # ERROR: Did you mean "v1"
+}
+upstream "looked_up" {
+  endpoint "h:1" {} # ERROR: only one of these
+  dns {
+    name = "10.0.0.1" # ERROR: is an address
+    port = 0          # ERROR: from 1 to 65535
+    type = "aaaa"     # ERROR: is one of
+  }
+}
+upstream "twice" {
+  dns { # ERROR: needs port
+    name = "orders..internal" # ERROR: is not a DNS name
+  }
+  file { # ERROR: Remove file or dns
+    path = "" # ERROR: can't be empty
+  }
 }
