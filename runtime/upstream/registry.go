@@ -111,6 +111,9 @@ func (r *Registry) endpoint(c Config, address string) *Endpoint {
 	}
 	if e == nil {
 		e = newEndpoint(k, &r.buffers, m)
+		if e.tls != nil && r.log != nil {
+			e.tls.log = r.log.With("upstream", c.Name, "endpoint", address)
+		}
 		r.endpoints[k] = e
 		r.series[m]++
 	}

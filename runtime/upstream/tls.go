@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -13,7 +14,8 @@ import (
 )
 
 // TLS says how endpoints are reached over TLS. Files are read again when they
-// have changed: new connections use what they hold then.
+// have changed: new connections use what they hold then, or what they held before
+// if that can't be used.
 type TLS struct {
 	// ServerName is what the certificate of an endpoint has to be for; "" is the
 	// host of its address.
@@ -32,10 +34,11 @@ var (
 type originator struct {
 	spec   TLS
 	name   string
-	offers []string // by ALPN
+	offers []string     // by ALPN
+	log    *slog.Logger // nil: none
 
 	mu     sync.Mutex
-	seen   [3]stamp
+	seen   [3]stamp // what was read last, taken or not
 	config *tls.Config
 	stream *tls.Config // the same without ALPN
 }
@@ -88,31 +91,45 @@ func (o *originator) current(stream bool) (*tls.Config, error) {
 	return o.config, nil
 }
 
-// refresh reads files that changed. o.mu is held.
+// refresh reads files that changed. What can't be used leaves in force what was
+// read before, and is looked at again when it changes. o.mu is held.
 func (o *originator) refresh() error {
-	var now [3]stamp
-	for i, path := range [...]string{o.spec.CAFile, o.spec.CertFile, o.spec.KeyFile} {
-		if path == "" {
-			continue
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			return err
-		}
-		now[i] = stamp{info.ModTime(), info.Size()}
-	}
+	now, err := o.spec.stat()
 	if o.config != nil && now == o.seen {
 		return nil
 	}
-	config, err := o.spec.load(o.name)
-	if err != nil {
-		return err
+	var config *tls.Config
+	if err == nil {
+		config, err = o.spec.load(o.name)
 	}
-	o.stream = config
-	o.config = config.Clone()
-	o.config.NextProtos = o.offers
+	switch {
+	case err == nil:
+		o.stream = config
+		o.config = config.Clone()
+		o.config.NextProtos = o.offers
+	case o.config == nil:
+		return err
+	case o.log != nil:
+		o.log.Error("the new TLS files of an upstream can't be used; those from before stay", "error", err.Error())
+	}
 	o.seen = now
 	return nil
+}
+
+// stat tells the state of the files, which is zero for one that is missing.
+func (s TLS) stat() (now [3]stamp, err error) {
+	for i, path := range [...]string{s.CAFile, s.CertFile, s.KeyFile} {
+		if path == "" {
+			continue
+		}
+		info, statErr := os.Stat(path)
+		if statErr != nil {
+			err = statErr
+			continue
+		}
+		now[i] = stamp{info.ModTime(), info.Size()}
+	}
+	return now, err
 }
 
 func (s TLS) load(name string) (*tls.Config, error) {
