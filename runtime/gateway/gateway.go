@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,8 +85,16 @@ func Start(ctx context.Context, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g.saw(view, cfg)
+	if len(cfg.Routes) > manyRoutes {
+		// What the load left behind is as large as what it made, and the next
+		// collection may be far away.
+		debug.FreeOSMemory()
+	}
 	return g, nil
 }
+
+// manyRoutes is when the garbage of a load is worth a collection of its own.
+const manyRoutes = 10_000
 
 // assemble makes the parts that outlive every generation; dispose ends them.
 func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, error) {
