@@ -50,6 +50,7 @@ type ClientConn struct {
 	scheme string
 	lim    http1.Limits
 	framer *http2.Framer // reads in the loop, writes under writing
+	source *headSource   // of the loop that reads
 
 	writing sync.Mutex
 	out     *bufio.Writer
@@ -97,7 +98,8 @@ func NewClientConn(nc net.Conn, scheme string, lim http1.Limits) *ClientConn {
 	}
 	c.enc = hpack.NewEncoder(&c.block)
 	c.answers = http2.NewFramer(&c.control, nil)
-	c.framer = http2.NewFramer(c.out, bufio.NewReaderSize(nc, 16<<10))
+	c.source = &headSource{Reader: nc}
+	c.framer = http2.NewFramer(c.out, bufio.NewReaderSize(c.source, 16<<10))
 	c.framer.SetMaxReadFrameSize(16 << 10)
 	c.framer.SetReuseFrames()
 	c.framer.MaxHeaderListSize = uint32(lim.MaxHeaderBytes)
@@ -236,9 +238,27 @@ func (c *ClientConn) answer(write func(*http2.Framer) error) error {
 	return err
 }
 
+// headSource bounds what is read for one frame, or for one head with all its
+// CONTINUATION frames, which may be empty and without end.
+type headSource struct {
+	io.Reader
+	left int
+}
+
+// Read implements io.Reader.
+func (r *headSource) Read(p []byte) (int, error) {
+	if r.left <= 0 {
+		return 0, http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
+	}
+	n, err := r.Reader.Read(p)
+	r.left -= n
+	return n, err
+}
+
 // read takes frames until the connection ends.
 func (c *ClientConn) read() {
 	for {
+		c.source.left = 2*c.lim.MaxHeaderBytes + 64<<10
 		f, err := c.framer.ReadFrame()
 		var stream http2.StreamError
 		if errors.As(err, &stream) {

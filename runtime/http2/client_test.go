@@ -212,6 +212,26 @@ func TestUpstreamAnswers(t *testing.T) {
 			p.head(id, true, ":status: 200")
 		}},
 		{name: "closed", answer: func(p *peer, _ uint32) { p.Close() }, broken: true},
+		{name: "a window too wide", answer: func(p *peer, _ uint32) { _ = p.WriteWindowUpdate(0, 1<<31-1) }, broken: true, code: xhttp2.ErrCodeFlowControl},
+		{name: "a stream's window too wide", answer: func(p *peer, id uint32) { _ = p.WriteWindowUpdate(id, 1<<31-1) }, broken: true, code: xhttp2.ErrCodeFlowControl},
+		{name: "a first window too wide", answer: func(p *peer, _ uint32) {
+			_ = p.WriteSettings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 1 << 31})
+		}, broken: true, code: xhttp2.ErrCodeFlowControl},
+		{name: "a frame too large", answer: func(p *peer, id uint32) {
+			_ = p.WriteRawFrame(xhttp2.FrameHeaders, xhttp2.FlagHeadersEndHeaders, id, make([]byte, 16<<10+1))
+		}, broken: true},
+		{name: "fields that can't be decoded", answer: func(p *peer, id uint32) {
+			_ = p.WriteRawFrame(xhttp2.FrameHeaders, xhttp2.FlagHeadersEndHeaders, id, []byte{0xff, 0xff, 0xff, 0xff})
+		}, broken: true, code: xhttp2.ErrCodeCompression},
+		{name: "a head without end", answer: func(p *peer, id uint32) {
+			_ = p.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id})
+			p.flood(func() error { return p.WriteContinuation(id, false, nil) })
+		}, broken: true, code: xhttp2.ErrCodeEnhanceYourCalm},
+		{name: "interim without end", answer: func(p *peer, id uint32) {
+			for range 1000 {
+				p.head(id, false, ":status: 103")
+			}
+		}, broken: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			conn, codes := upstreamConn(t, c.answer)
