@@ -57,6 +57,9 @@ upstream "b" {
 }
 plugin "mark" {
   source = "mark.wasm"
+  limits {
+    cpu = "5s" # the machine is busy
+  }
 }
 policy "open" {
   rego   = ["open.rego"]

@@ -30,29 +30,37 @@ func TestConnect(t *testing.T) {
 	bin := t.TempDir()
 	build(t, ".", bin, "./server", "connectrpc.com/conformance/cmd/connectconformance", "connectrpc.com/conformance/cmd/referenceserver")
 	build(t, "../..", bin, "./cmd/headgate")
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "connectconformance"), "--mode", "server",
-		"--conf", "connect.yaml", "--known-failing", "@connect-known-failing.txt", "--",
-		filepath.Join(bin, "server"), "-gateway", filepath.Join(bin, "headgate"), "-reference", filepath.Join(bin, "referenceserver"))
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		t.Errorf("%v", err)
-	}
-	m := regexp.MustCompile(`(?s)Total cases: (\d+)\n.*`).FindSubmatch(out.Bytes())
+	out, err := connect(bin)
+	m := regexp.MustCompile(`(?s)Total cases: (\d+)\n.*`).FindSubmatch(out)
 	if m == nil {
-		t.Fatalf("there is no result:\n%s", out.Bytes())
+		t.Fatalf("there is no result:\n%s", out)
 	}
 	t.Logf("%s", m[0])
 	if n, _ := strconv.Atoi(string(m[1])); n < least {
 		t.Errorf("%d cases, of at least %d", n, least)
 	}
-	if t.Failed() {
-		t.Logf("%s", out.Bytes())
+	// The cases of timeouts leave the whole way 200 ms, which a busy machine may
+	// take for itself. They have to pass when they have it for themselves.
+	others := regexp.MustCompile(`FAILED: [^T]|FAILED: T[^i]`).Match(out)
+	if err != nil && !others && bytes.Contains(out, []byte("FAILED: Timeouts/")) {
+		t.Log("timeouts again, alone")
+		out, err = connect(bin, "--run", "Timeouts/**", "--parallel", "1")
 	}
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// connect runs the suite through a gateway and returns what it printed.
+func connect(bin string, flags ...string) (out []byte, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	flags = append(flags, "--mode", "server", "--conf", "connect.yaml", "--known-failing", "@connect-known-failing.txt", "--",
+		filepath.Join(bin, "server"), "-gateway", filepath.Join(bin, "headgate"), "-reference", filepath.Join(bin, "referenceserver"))
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "connectconformance"), flags...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	return cmd.CombinedOutput()
 }
 
 // build builds programs of the module in dir.
