@@ -164,6 +164,7 @@ func (k *socket) sniff(nc net.Conn, spec *Spec) (read []byte, isH2 bool, err err
 	defer k.openings.release(nc)
 	buf := make([]byte, 0, 2048)
 	for {
+		begun := len(buf) > 0
 		n, err := nc.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		if n == 0 && err != nil {
@@ -175,6 +176,10 @@ func (k *socket) sniff(nc net.Conn, spec *Spec) (read []byte, isH2 bool, err err
 		}
 		if m == len(preface) {
 			return buf, true, nil
+		}
+		// Who has begun is not idle any more.
+		if !begun && !k.openings.bound(nc, spec.Timeouts.Header, handshakeGrace) {
+			return nil, false, net.ErrClosed
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/headgate/headgate/runtime/exchange"
+	"github.com/headgate/headgate/runtime/http1"
 	"github.com/headgate/headgate/runtime/listen"
 )
 
@@ -301,5 +303,25 @@ func TestShutdownCuts(t *testing.T) {
 	}()
 	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want one that tells of cut connections", err)
+	}
+}
+
+// TestHalfPreface checks that who has begun to speak has the time of a head, and
+// not that of a connection that waits.
+func TestHalfPreface(t *testing.T) {
+	b := newBed(t)
+	b.apply(listen.Spec{Name: "a", Address: "127.0.0.1:0", HTTP1: true, H2C: true,
+		Timeouts: http1.Timeouts{Header: 200 * time.Millisecond, Idle: time.Minute}})
+	c, err := net.Dial("tcp", b.addr("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "PRI * HT"); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.ReadAll(c); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("half a preface holds its connection")
 	}
 }
