@@ -94,26 +94,13 @@ const nearest = 10
 // Explain takes the request of q through the routes and filters of o's
 // configuration, without a socket, up to where it would be forwarded. Errors are
 // a *config.Diagnostics or a *QuestionError.
-func Explain(ctx context.Context, o Options, q Question) (*Explanation, error) {
-	cfg, diags := config.Load(o.Source)
-	if diags.HasErrors() {
-		return nil, diags
-	}
-	g, err := assemble(ctx, cfg, o)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = g.dispose(ctx) }()
-	g.checking = true
-	gen, err := g.build(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	g.engine.Swap(gen.Table)
-	e, err := g.explain(ctx, gen, q)
-	g.engine.Swap(emptyTable())
-	g.retire(gen)
-	g.retired.Wait()
+func Explain(ctx context.Context, o Options, q Question) (e *Explanation, err error) {
+	err = try(ctx, o, func(g *Gateway, gen *generation) (err error) {
+		g.engine.Swap(gen.Table)
+		defer g.engine.Swap(emptyTable())
+		e, err = g.explain(ctx, gen, q)
+		return err
+	})
 	return e, err
 }
 
@@ -270,7 +257,7 @@ func (q *Question) exchange(ctx context.Context, c *config.Config) (*exchange.Ex
 	}
 	x := &exchange.Exchange{}
 	client := net.TCPAddrFromAddrPort(netip.AddrPortFrom(peer, 50000))
-	x.Begin(ctx, exchange.NewConn(&exchange.ListenerInfo{Name: listener}, client, listenAddr(c, listener), nil, 0), nowhere{})
+	x.Begin(ctx, exchange.NewConn(&exchange.ListenerInfo{Name: listener}, client, listenAddr(c, listener), nil, 0), exchange.NoFront{})
 	r := &x.Request
 	r.Proto, r.Method, r.Scheme, r.Authority = exchange.HTTP11, method, u.Scheme, u.Host
 	r.Path, r.RawQuery = u.EscapedPath(), u.RawQuery
@@ -339,17 +326,3 @@ func listenAddr(c *config.Config, name string) net.Addr {
 	}
 	return &net.TCPAddr{}
 }
-
-// nowhere is the front end of an exchange that nobody sent.
-type nowhere struct{}
-
-// The methods of exchange.Front.
-func (nowhere) Inform(int, *exchange.Head) error { return nil }
-func (nowhere) WriteHead() error                 { return nil }
-func (nowhere) Write([]byte, bool) error         { return nil }
-func (nowhere) Flush() error                     { return nil }
-func (nowhere) End(*exchange.Head) error         { return nil }
-func (nowhere) Reset(exchange.ResetCode)         {}
-func (nowhere) StopBody()                        {}
-func (nowhere) Gone() bool                       { return false }
-func (nowhere) Tunnel() (net.Conn, []byte, bool) { return nil, nil, false }

@@ -176,21 +176,33 @@ func (g *Gateway) watched() view {
 
 // Validate checks everything that a start would, plugins and policies compiled,
 // and binds no socket. Errors are a *config.Diagnostics.
-func Validate(ctx context.Context, o Options) (*config.Summary, error) {
+func Validate(ctx context.Context, o Options) (sum *config.Summary, err error) {
+	err = try(ctx, o, func(_ *Gateway, gen *generation) error {
+		sum = gen.Summary()
+		return nil
+	})
+	return sum, err
+}
+
+// try builds o's configuration for use, which has it for itself, and takes it
+// apart again. No socket is bound.
+func try(ctx context.Context, o Options, use func(*Gateway, *generation) error) error {
 	cfg, diags := config.Load(o.Source)
 	if diags.HasErrors() {
-		return nil, diags
+		return diags
 	}
 	g, err := assemble(ctx, cfg, o)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = g.dispose(ctx) }()
 	g.checking = true
-	next, err := g.build(ctx, cfg)
+	gen, err := g.build(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer next.close()
-	return next.Summary(), nil
+	err = use(g, gen)
+	g.retire(gen)
+	g.retired.Wait()
+	return err
 }

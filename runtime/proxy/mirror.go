@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,7 +75,7 @@ func (f *flow) mirror(m *Mirror) {
 // reflected is a request of its own that says the same as x's, less its body.
 func reflected(ctx context.Context, x *exchange.Exchange) *exchange.Exchange {
 	y := &exchange.Exchange{Start: x.Start, Now: x.Now, ID: strings.Clone(x.ID), RemoteIP: x.RemoteIP, Host: strings.Clone(x.Host)}
-	y.Begin(ctx, x.Conn, nobody{})
+	y.Begin(ctx, x.Conn, exchange.NoFront{})
 	r, s := &y.Request, &x.Request
 	r.Proto, r.Method, r.Scheme, r.Authority = s.Proto, strings.Clone(s.Method), strings.Clone(s.Scheme), strings.Clone(s.Authority)
 	r.Target, r.Path, r.RawQuery = strings.Clone(s.Target), strings.Clone(s.Path), strings.Clone(s.RawQuery)
@@ -232,17 +231,3 @@ func (t *tasks) close() {
 	t.mu.Unlock()
 	t.group.Wait()
 }
-
-// nobody is the front end of an exchange without a client.
-type nobody struct{}
-
-// The methods of exchange.Front.
-func (nobody) Inform(int, *exchange.Head) error { return nil }
-func (nobody) WriteHead() error                 { return nil }
-func (nobody) Write([]byte, bool) error         { return nil }
-func (nobody) Flush() error                     { return nil }
-func (nobody) End(*exchange.Head) error         { return nil }
-func (nobody) Reset(exchange.ResetCode)         {}
-func (nobody) StopBody()                        {}
-func (nobody) Gone() bool                       { return false }
-func (nobody) Tunnel() (net.Conn, []byte, bool) { return nil, nil, false }
