@@ -15,7 +15,7 @@ import (
 func group(weights ...int) []member {
 	list := make([]member, len(weights))
 	for i, w := range weights {
-		list[i] = member{newEndpoint(key{address: fmt.Sprintf("e%d", i)}, nil, nil), w}
+		list[i] = member{Endpoint: newEndpoint(key{address: fmt.Sprintf("e%d", i)}, nil, nil), weight: w}
 	}
 	return list
 }
@@ -48,7 +48,7 @@ func TestShares(t *testing.T) {
 			n := sum * max(10, 40000/sum)
 			got := map[*Endpoint]int{}
 			for range n {
-				got[b.pick(nil)]++
+				got[b.pick(choice{})]++
 			}
 			for i, m := range members {
 				want := float64(n) * float64(m.weight) / float64(sum)
@@ -68,7 +68,7 @@ func TestAvoid(t *testing.T) {
 			b, _ := newBalancer(algorithm, members)
 			got := map[*Endpoint]int{}
 			for range 10000 {
-				got[b.pick(members[0].Endpoint)]++
+				got[b.pick(choice{avoid: members[0].Endpoint})]++
 			}
 			if got[members[0].Endpoint] > 0 {
 				t.Errorf("%s: an endpoint to avoid was picked %d times", name, got[members[0].Endpoint])
@@ -82,12 +82,12 @@ func TestAvoid(t *testing.T) {
 	}
 	each(t, func(t *testing.T, algorithm string) {
 		b, _ := newBalancer(algorithm, nil)
-		if b.pick(nil) != nil {
+		if b.pick(choice{}) != nil {
 			t.Error("an endpoint of nothing")
 		}
 		only := group(3)
 		b, _ = newBalancer(algorithm, only)
-		if b.pick(only[0].Endpoint) != only[0].Endpoint {
+		if b.pick(choice{avoid: only[0].Endpoint}) != only[0].Endpoint {
 			t.Error("the only endpoint was avoided")
 		}
 		r := NewRegistry(nil)
@@ -146,7 +146,7 @@ func TestSharesOfAnAvoidedEndpoint(t *testing.T) {
 			const n = 60000
 			got := map[*Endpoint]int{}
 			for range n {
-				got[b.pick(members[0].Endpoint)]++
+				got[b.pick(choice{avoid: members[0].Endpoint})]++
 			}
 			for i, m := range members[1:] {
 				want := float64(n*m.weight) / float64(sum(weights[1:]))
@@ -167,7 +167,7 @@ func TestPickInParallel(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for range 1000 {
-					e := b.pick(members[0].Endpoint)
+					e := b.pick(choice{avoid: members[0].Endpoint})
 					e.begin()
 					e.end()
 				}
@@ -185,7 +185,7 @@ func TestPickAllocatesNothing(t *testing.T) {
 		}
 		members := group(weights...)
 		b, _ := newBalancer(algorithm, members)
-		if n := testing.AllocsPerRun(1000, func() { b.pick(members[1].Endpoint) }); n != 0 {
+		if n := testing.AllocsPerRun(1000, func() { b.pick(choice{avoid: members[1].Endpoint}) }); n != 0 {
 			t.Errorf("%v allocations", n)
 		}
 	})
@@ -201,10 +201,10 @@ func TestRoundRobin(t *testing.T) {
 	t.Run("as listed", func(t *testing.T) {
 		members := group(4, 4, 4)
 		r := newRoundRobin(members)
-		begin := r.pick(nil)
+		begin := r.pick(choice{})
 		first := slices.IndexFunc(members, func(m member) bool { return m.Endpoint == begin })
 		for i := range 10 {
-			if e := r.pick(nil); e != members[(first+1+i)%3].Endpoint {
+			if e := r.pick(choice{}); e != members[(first+1+i)%3].Endpoint {
 				t.Fatalf("turn %d is %s", i, e.Address())
 			}
 		}
@@ -237,7 +237,7 @@ func TestRoundRobin(t *testing.T) {
 		members := group(1, 1)
 		got := map[*Endpoint]int{}
 		for range 100 {
-			got[newRoundRobin(members).pick(nil)]++
+			got[newRoundRobin(members).pick(choice{})]++
 		}
 		if len(got) != 2 {
 			t.Error("every new cluster begins with the same endpoint")
@@ -271,7 +271,7 @@ func TestRoundRobin(t *testing.T) {
 		r := newRoundRobin(members)
 		r.next.Store(math.MaxUint32 - 1)
 		for range 5 {
-			if r.pick(nil) == nil {
+			if r.pick(choice{}) == nil {
 				t.Fatal("no endpoint")
 			}
 		}
@@ -293,7 +293,7 @@ func TestLeastRequest(t *testing.T) {
 		load(members[1], 2)
 		l := newLeastRequest(members)
 		for range 1000 {
-			if l.pick(nil) != members[1].Endpoint {
+			if l.pick(choice{}) != members[1].Endpoint {
 				t.Fatal("the busier one was picked")
 			}
 		}
@@ -304,7 +304,7 @@ func TestLeastRequest(t *testing.T) {
 		load(members[1], 2)
 		l := newLeastRequest(members)
 		for range 1000 {
-			if l.pick(nil) != members[0].Endpoint {
+			if l.pick(choice{}) != members[0].Endpoint {
 				t.Fatal("nineteen requests at ten times the weight are less than two")
 			}
 		}
@@ -314,7 +314,7 @@ func TestLeastRequest(t *testing.T) {
 		load(members[2], 100)
 		l := newLeastRequest(members)
 		for range 10000 {
-			if l.pick(nil) == members[2].Endpoint {
+			if l.pick(choice{}) == members[2].Endpoint {
 				t.Fatal("it was")
 			}
 		}
@@ -325,7 +325,7 @@ func TestLeastRequest(t *testing.T) {
 		l := newLeastRequest(members)
 		const n = 10000
 		for range n {
-			l.pick(nil).active.Add(1)
+			l.pick(choice{}).active.Add(1)
 		}
 		for i, m := range members {
 			if want := float64(n*m.weight) / 10; math.Abs(float64(m.Active())-want) > want/20 {
@@ -348,14 +348,14 @@ func BenchmarkPick(b *testing.B) {
 			b.Run(name+"/"+kind, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					p.pick(nil)
+					p.pick(choice{})
 				}
 			})
 			b.Run(name+"/"+kind+"/parallel", func(b *testing.B) {
 				b.ReportAllocs()
 				b.RunParallel(func(pb *testing.PB) {
 					for pb.Next() {
-						p.pick(nil)
+						p.pick(choice{})
 					}
 				})
 			})

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,24 +81,36 @@ type Cluster struct {
 	source   *source  // nil: the members don't change
 	circuit  *circuit // nil: neither breaker nor further tries
 	closed   atomic.Bool
+
+	changing sync.Mutex // held by whoever replaces members
 }
 
 // members is a set of endpoints with what the balancer knows of it. It is
 // replaced as a whole.
 type members struct {
-	list     []member
-	balancer balancer
+	all      []member // every endpoint of the cluster
+	balancer balancer // of those that may be asked
 }
 
-// member is an endpoint with what it weighs in this cluster.
+// member is an endpoint with what it is in this cluster.
 type member struct {
 	*Endpoint
 	weight int
+	labels map[string]string
 }
 
-// balancer chooses a member, and never avoid while there is another.
+// choice is what a request asks of a balancer.
+type choice struct {
+	hash   uint64 // of hash_on
+	hashed bool   // there is one
+	// avoid is not picked while there is another.
+	avoid *Endpoint
+}
+
+// balancer chooses among members that don't change. Of none it
+// picks nil.
 type balancer interface {
-	pick(avoid *Endpoint) *Endpoint
+	pick(choice) *Endpoint
 }
 
 // algorithms are the ways to choose, by their names in the configuration.
@@ -131,9 +144,9 @@ func (c *Cluster) Config() Config { return c.config }
 // Timeout bounds the wait for a response head.
 func (c *Cluster) Timeout() time.Duration { return c.config.Timeout }
 
-// Pick chooses the endpoint of a try: any but avoid while there is another.
+// Pick chooses the endpoint of a try of x: any but avoid while there is another.
 func (c *Cluster) Pick(_ *exchange.Exchange, avoid *Endpoint) (*Endpoint, error) {
-	e := c.members.Load().balancer.pick(avoid)
+	e := c.members.Load().balancer.pick(choice{avoid: avoid})
 	if e == nil {
 		return nil, ErrNoEndpoint
 	}
@@ -142,18 +155,22 @@ func (c *Cluster) Pick(_ *exchange.Exchange, avoid *Endpoint) (*Endpoint, error)
 
 // Close gives the endpoints back. Requests under way end undisturbed.
 func (c *Cluster) Close() {
-	if c.closed.CompareAndSwap(false, true) {
-		if c.source != nil {
-			c.registry.unfollow(c, c.source)
-		}
-		c.releaseMembers(c.members.Load())
-		c.registry.releaseCircuit(c.circuit)
+	if !c.closed.CompareAndSwap(false, true) {
+		return
 	}
+	if c.source != nil {
+		c.registry.unfollow(c, c.source)
+	}
+	c.registry.leave(c)
+	c.releaseMembers(c.members.Load())
+	c.registry.releaseCircuit(c.circuit)
 }
 
 // set replaces the endpoints. Those that stay keep their connections and counts;
-// those that go close when their requests have ended. Calls don't overlap.
+// those that go close when their requests have ended.
 func (c *Cluster) set(endpoints []EndpointConfig) {
+	c.changing.Lock()
+	defer c.changing.Unlock()
 	r := c.registry
 	next := &members{}
 	at := make(map[string]int, len(endpoints))
@@ -161,25 +178,52 @@ func (c *Cluster) set(endpoints []EndpointConfig) {
 	for _, ec := range endpoints {
 		weight := max(ec.Weight, 1)
 		if i, ok := at[ec.Address]; ok {
-			next.list[i].weight += weight
+			next.all[i].weight += weight
 			continue
 		}
-		at[ec.Address] = len(next.list)
-		next.list = append(next.list, member{r.endpoint(c.config, ec.Address), weight})
+		at[ec.Address] = len(next.all)
+		next.all = append(next.all, member{r.endpoint(c.config, ec.Address), weight, ec.Labels})
 	}
 	r.mu.Unlock()
-	var ok bool
-	if next.balancer, ok = newBalancer(c.config.Balance, next.list); !ok {
-		next.balancer = newLeastRequest(next.list)
-	}
+	next.balancer = c.balance(next.all)
 	c.releaseMembers(c.members.Swap(next))
+}
+
+// refresh looks again at which endpoints may be asked.
+func (c *Cluster) refresh() {
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	if old := c.members.Load(); old != nil {
+		c.members.Store(&members{old.all, c.balance(old.all)})
+	}
+}
+
+// balance makes the balancer of those of all that may be asked.
+func (c *Cluster) balance(all []member) balancer {
+	usable := c.usable(all)
+	b, ok := newBalancer(c.config.Balance, usable)
+	if !ok {
+		b = newLeastRequest(usable)
+	}
+	return b
+}
+
+// usable returns the members that may be asked.
+func (c *Cluster) usable(all []member) []member {
+	list := make([]member, 0, len(all))
+	for _, m := range all {
+		if m.standing.usable() {
+			list = append(list, m)
+		}
+	}
+	return list
 }
 
 func (c *Cluster) releaseMembers(m *members) {
 	if m == nil {
 		return
 	}
-	for _, m := range m.list {
+	for _, m := range m.all {
 		c.registry.release(m.Endpoint)
 	}
 }

@@ -47,6 +47,8 @@ type Endpoint struct {
 	tls     *originator         // nil: in the clear
 	made    time.Time
 
+	standing *standing // set by the registry
+
 	active   atomic.Int64
 	requests atomic.Int64
 	connects atomic.Int64 // failed ones

@@ -47,15 +47,15 @@ func newLeastRequest(members []member) *leastRequest {
 	return l
 }
 
-func (l *leastRequest) pick(avoid *Endpoint) *Endpoint {
+func (l *leastRequest) pick(c choice) *Endpoint {
 	switch len(l.members) {
 	case 0:
 		return nil
 	case 1:
 		return l.members[0].Endpoint
 	}
-	a := l.draw(avoid, -1) // there are two, so one is not avoid
-	b := l.draw(avoid, a)
+	a := l.draw(c.avoid, -1) // there are two, so one is not avoid
+	b := l.draw(c.avoid, a)
 	if b < 0 {
 		return l.members[a].Endpoint
 	}

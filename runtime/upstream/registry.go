@@ -21,6 +21,8 @@ type Registry struct {
 	mu        sync.Mutex
 	endpoints map[key]*Endpoint
 	circuits  map[string]*circuit
+	standings map[standingKey]*standing
+	clusters  map[string]map[*Cluster]struct{} // by upstream
 	sources   map[sourceKey]*source
 	lookup    lookup                      // nil: the system's DNS servers
 	series    map[*telemetry.Endpoint]int // how many endpoints count into each
@@ -60,7 +62,11 @@ const reapEvery = time.Second
 func NewRegistry(m *telemetry.Metrics) *Registry {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	r := &Registry{metrics: m, endpoints: map[key]*Endpoint{}, circuits: map[string]*circuit{}, sources: map[sourceKey]*source{}, series: map[*telemetry.Endpoint]int{}, stop: stop, ended: ended}
+	r := &Registry{
+		metrics: m, endpoints: map[key]*Endpoint{}, circuits: map[string]*circuit{}, standings: map[standingKey]*standing{},
+		clusters: map[string]map[*Cluster]struct{}{}, sources: map[sourceKey]*source{}, series: map[*telemetry.Endpoint]int{},
+		stop: stop, ended: ended,
+	}
 	go func() {
 		defer close(ended)
 		r.reap(ctx)
@@ -75,6 +81,7 @@ func (r *Registry) Cluster(c Config) *Cluster {
 	cluster := &Cluster{config: c, registry: r}
 	r.mu.Lock()
 	cluster.circuit = r.circuit(c)
+	r.join(cluster)
 	r.mu.Unlock()
 	if c.Discovery != nil {
 		cluster.source = r.follow(cluster)
@@ -114,6 +121,7 @@ func (r *Registry) endpoint(c Config, address string) *Endpoint {
 		if e.tls != nil && r.log != nil {
 			e.tls.log = r.log.With("upstream", c.Name, "endpoint", address)
 		}
+		e.standing = r.standing(c.Name, address)
 		r.endpoints[k] = e
 		r.series[m]++
 	}
@@ -131,6 +139,7 @@ func (r *Registry) release(e *Endpoint) {
 	}
 	if last {
 		r.dropSeries(e.key, e.metrics)
+		r.forget(e.standing)
 	}
 	r.mu.Unlock()
 	if last {

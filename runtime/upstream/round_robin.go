@@ -78,7 +78,7 @@ func gcd(a, b int) int {
 	return a
 }
 
-func (r *roundRobin) pick(avoid *Endpoint) *Endpoint {
+func (r *roundRobin) pick(c choice) *Endpoint {
 	n := uint32(len(r.schedule))
 	if n == 0 {
 		return nil
@@ -88,15 +88,15 @@ func (r *roundRobin) pick(avoid *Endpoint) *Endpoint {
 	// on to the next in the schedule, its neighbour would get all of its share.
 	for range min(n, maxTurns) {
 		at = r.next.Add(1) % n
-		if e := r.schedule[at]; e != avoid {
+		if e := r.schedule[at]; e != c.avoid {
 			return e
 		}
 	}
 	// It outweighs the others by far, or they were taken by somebody else.
 	for i := range n {
-		if e := r.schedule[(at+i)%n]; e != avoid {
+		if e := r.schedule[(at+i)%n]; e != c.avoid {
 			return e
 		}
 	}
-	return avoid
+	return c.avoid
 }

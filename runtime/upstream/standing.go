@@ -1,0 +1,98 @@
+package upstream
+
+import "sync/atomic"
+
+// standing is whether an address of an upstream may be asked, and what that
+// comes from. It outlives generations: endpoints of the same upstream and
+// address share it whatever their settings are.
+type standing struct {
+	upstream, address string
+	// barred is why the address gets no requests: bits of the following. It is
+	// changed by Registry.bar alone.
+	barred atomic.Uint32
+	refs   int // guarded by the registry
+}
+
+// The reasons to bar an address.
+const (
+	barredUnhealthy = 1 << iota // active checks fail
+	barredEjected               // its answers are worse than those of the others
+	barredDrained               // somebody asked for it
+)
+
+// standingKey is the identity of a standing.
+type standingKey struct{ upstream, address string }
+
+func (s *standing) usable() bool { return s.barred.Load() == 0 }
+
+// standing returns the one of an address with one more reference. r.mu is held.
+func (r *Registry) standing(upstream, address string) *standing {
+	k := standingKey{upstream, address}
+	s := r.standings[k]
+	if s == nil {
+		s = &standing{upstream: upstream, address: address}
+		r.standings[k] = s
+	}
+	s.refs++
+	return s
+}
+
+// forget gives a reference back. r.mu is held.
+func (r *Registry) forget(s *standing) {
+	if s.refs--; s.refs == 0 {
+		delete(r.standings, standingKey{s.upstream, s.address})
+	}
+}
+
+// bar sets or clears one reason against an address, and makes the clusters that
+// have it choose among the others. It reports whether that changed anything.
+func (r *Registry) bar(s *standing, reason uint32, on bool) bool {
+	for {
+		old := s.barred.Load()
+		next := old &^ reason
+		if on {
+			next = old | reason
+		}
+		if old == next {
+			return false
+		}
+		if s.barred.CompareAndSwap(old, next) {
+			break
+		}
+	}
+	r.refresh(s.upstream)
+	return true
+}
+
+// refresh makes the clusters of an upstream look at their endpoints again.
+func (r *Registry) refresh(upstream string) {
+	r.mu.Lock()
+	list := make([]*Cluster, 0, len(r.clusters[upstream]))
+	for c := range r.clusters[upstream] {
+		list = append(list, c)
+	}
+	r.mu.Unlock()
+	for _, c := range list {
+		c.refresh()
+	}
+}
+
+// join makes c one of those that refresh finds. r.mu is held.
+func (r *Registry) join(c *Cluster) {
+	of := r.clusters[c.config.Name]
+	if of == nil {
+		of = map[*Cluster]struct{}{}
+		r.clusters[c.config.Name] = of
+	}
+	of[c] = struct{}{}
+}
+
+// leave ends what join began.
+func (r *Registry) leave(c *Cluster) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := r.clusters[c.config.Name]
+	if delete(of, c); len(of) == 0 {
+		delete(r.clusters, c.config.Name)
+	}
+}
