@@ -20,7 +20,7 @@ func endpointsAt(addresses ...string) []EndpointConfig {
 
 func (c *Cluster) addresses() string {
 	var list []string
-	for _, m := range c.members.Load().list {
+	for _, m := range c.members.Load().all {
 		list = append(list, m.Address())
 	}
 	return strings.Join(list, " ")
@@ -47,7 +47,7 @@ func TestDNSFollowsTTL(t *testing.T) {
 		c := r.Cluster(config)
 		defer c.Close()
 		r.Await(t.Context())
-		first := c.members.Load().list[0].Endpoint
+		first := c.members.Load().all[0].Endpoint
 
 		expect := func(after time.Duration, want string) {
 			t.Helper()
@@ -60,7 +60,7 @@ func TestDNSFollowsTTL(t *testing.T) {
 		change(endpointsAt("10.0.0.1:80", "10.0.0.2:80"), nil)
 		expect(9*time.Second, "10.0.0.1:80")
 		expect(2*time.Second, "10.0.0.1:80 10.0.0.2:80")
-		if c.members.Load().list[0].Endpoint != first {
+		if c.members.Load().all[0].Endpoint != first {
 			t.Error("an endpoint that stayed is another one")
 		}
 		change(nil, errors.New("timeout"))
@@ -83,7 +83,7 @@ func TestDNSFollowsTTL(t *testing.T) {
 		expect(maxPause, "10.0.0.2:80")
 		next := r.Cluster(config)
 		defer next.Close()
-		if next.members.Load().list[0] != c.members.Load().list[0] {
+		if next.members.Load().all[0] != c.members.Load().list[0] {
 			t.Error("a new generation does not start with what the old one knows")
 		}
 	})

@@ -92,7 +92,7 @@ func TestMetricsNames(t *testing.T) {
 		}
 	}
 	s.settles(1)
-	if third := r.Cluster(config); third.members.Load().list[0].Endpoint != f {
+	if third := r.Cluster(config); third.members.Load().all[0].Endpoint != f {
 		t.Error("the end of the old endpoint took the new one with it")
 	} else {
 		third.Close()
