@@ -83,7 +83,7 @@ func TestDNSFollowsTTL(t *testing.T) {
 		expect(maxPause, "10.0.0.2:80")
 		next := r.Cluster(config)
 		defer next.Close()
-		if next.members.Load().all[0] != c.members.Load().all[0] {
+		if next.members.Load().all[0].Endpoint != c.members.Load().all[0].Endpoint {
 			t.Error("a new generation does not start with what the old one knows")
 		}
 	})
