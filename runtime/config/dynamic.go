@@ -22,10 +22,12 @@ const maxInstances = 100_000
 func (l *loader) expand(b block, schema *hcl.BodySchema) []block {
 	typ := b.Labels[0]
 	i := slices.IndexFunc(schema.Blocks, func(h hcl.BlockHeaderSchema) bool { return h.Type == typ })
-	if i < 0 {
+	if i < 0 || typ == dynamicHeader.Type {
 		var known []string
 		for _, h := range schema.Blocks {
-			known = append(known, h.Type)
+			if h.Type != dynamicHeader.Type {
+				known = append(known, h.Type)
+			}
 		}
 		l.diags.errorf(b.LabelRanges[0], "Unsupported block type", "Blocks of type %q are not expected here.%s", typ, suggest(typ, known))
 		return nil
@@ -176,7 +178,7 @@ func (l *loader) each(b block) (instances []block, forEach, ok bool) {
 }
 
 func forEachOf(b block) (*attribute, hcl.Diagnostics) {
-	content, _, _ := b.Body.PartialContent(&hcl.BodySchema{Attributes: attrs("for_each")})
+	content, _, _ := b.Body.PartialContent(forEachSchema)
 	a := content.Attributes["for_each"]
 	if a == nil {
 		return nil, nil

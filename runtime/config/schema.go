@@ -57,8 +57,18 @@ const (
 	typeRefs      argType = "list of references to "
 )
 
-// schema is what HCL needs to know of the block.
+// schema is what HCL needs to know of the block. Where there are nested blocks,
+// dynamic ones may stand for them.
 func (s *spec) schema() *hcl.BodySchema {
+	out := s.written()
+	if len(out.Blocks) > 0 {
+		out.Blocks = append(out.Blocks, dynamicHeader)
+	}
+	return out
+}
+
+// written is schema without dynamic blocks.
+func (s *spec) written() *hcl.BodySchema {
 	out := &hcl.BodySchema{}
 	for _, a := range s.args {
 		out.Attributes = append(out.Attributes, hcl.AttributeSchema{Name: a.name})
@@ -118,7 +128,8 @@ var dynamicSpec = &spec{
 }
 
 var (
-	rootSchema     = rootSpec.schema()
+	rootSchema     = rootSpec.written()
+	forEachSchema  = (&spec{args: []argSpec{forEachArg}}).written()
 	variableSchema = variableSpec.schema()
 	dynamicSchema  = dynamicSpec.schema()
 )

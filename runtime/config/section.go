@@ -39,11 +39,7 @@ type attribute struct {
 // read reads b against schema. Unknown and missing names are reported, and
 // dynamic blocks expanded.
 func (l *loader) read(b block, schema *hcl.BodySchema) *section {
-	withDynamic := schema
-	if len(schema.Blocks) > 0 {
-		withDynamic = &hcl.BodySchema{Attributes: schema.Attributes, Blocks: append(slices.Clip(schema.Blocks), dynamicHeader)}
-	}
-	content, diags := b.Body.Content(withDynamic)
+	content, diags := b.Body.Content(schema)
 	l.diags.append(diags)
 	s := &section{l: l, scope: b.scope, name: b.Type, rng: b.DefRange, attrs: map[string]*attribute{}}
 	for name, a := range content.Attributes {
@@ -349,13 +345,4 @@ func (s *section) only(name string, neutral cty.Value) {
 
 func (l *loader) refuse(rng hcl.Range, what string) {
 	l.diags.errorf(rng, "Not available", "%s is not available in this version of Headgate.", what)
-}
-
-// attrs makes the attributes of a schema.
-func attrs(names ...string) []hcl.AttributeSchema {
-	out := make([]hcl.AttributeSchema, len(names))
-	for i, n := range names {
-		out[i] = hcl.AttributeSchema{Name: n}
-	}
-	return out
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -317,15 +318,30 @@ func filesDigest(paths []string) string {
 			if err != nil || d.IsDir() {
 				return nil // what can't be read is no part of it
 			}
-			b, err := os.ReadFile(name)
-			if err != nil {
-				return nil
+			if sum, ok := fileDigest(name); ok {
+				rel, _ := filepath.Rel(p, name)
+				fmt.Fprintf(h, "%q %x\n", rel, sum)
 			}
-			sum := sha256.Sum256(b)
-			rel, _ := filepath.Rel(p, name)
-			fmt.Fprintf(h, "%q %x\n", rel, sum)
 			return nil
 		})
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// fileDigest condenses a file, unless it is a pipe or a device, whose reading may
+// never end.
+func fileDigest(name string) (sum []byte, ok bool) {
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		return nil, false
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, false
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return nil, false
+	}
+	return h.Sum(nil), true
 }

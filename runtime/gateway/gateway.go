@@ -189,6 +189,7 @@ func (g *Gateway) load(ctx context.Context, cfg *config.Config) (err error) {
 		sockets.Abort()
 		return err
 	}
+	next.digests = cfg.Digests()
 
 	// Nothing below can fail.
 	g.output.Configure(cfg.Gateway.Log.Level, cfg.Gateway.Log.Format)

@@ -12,7 +12,7 @@ import (
 // generation is one configuration in force, or on its way in or out.
 type generation struct {
 	*config.Generation
-	digests map[string]string // see config.Config.Digests
+	digests map[string]string // see config.Config.Digests; nil before it is in force
 }
 
 func (g *Gateway) deps() config.Deps {
@@ -29,7 +29,7 @@ func (g *Gateway) build(ctx context.Context, cfg *config.Config) (*generation, e
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	return &generation{gen, cfg.Digests()}, nil
+	return &generation{Generation: gen}, nil
 }
 
 // names are the names that keep their metrics.

@@ -74,7 +74,10 @@ type flow struct {
 	status          int             // sent to the client
 }
 
+// flow begins the work on x, which starts now.
 func (e *Engine) flow(x *exchange.Exchange) *flow {
+	x.Start = time.Now()
+	x.Now = x.Start
 	f, ok := e.flows.Get().(*flow)
 	if !ok {
 		f = &flow{}
@@ -85,8 +88,6 @@ func (e *Engine) flow(x *exchange.Exchange) *flow {
 
 // Serve implements exchange.Handler.
 func (e *Engine) Serve(x *exchange.Exchange) {
-	x.Start = time.Now()
-	x.Now = x.Start
 	f := e.flow(x)
 	defer f.finish()
 	x.Memory = f.t.Memory
@@ -107,8 +108,6 @@ func (e *Engine) Serve(x *exchange.Exchange) {
 // Refuse answers what never became an exchange: a head that a front end could
 // not parse. It passes no filter.
 func (e *Engine) Refuse(x *exchange.Exchange, status int, reason string) {
-	x.Start = time.Now()
-	x.Now = x.Start
 	f := e.flow(x)
 	if f.t.RequestID != "" {
 		x.ID = newID(&x.Arena, x.Start)

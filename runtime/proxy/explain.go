@@ -33,8 +33,6 @@ type StepTrace struct {
 // would be forwarded. The filters run as for any request: a rate limit counts
 // it. Metrics of requests and the access log leave it out.
 func (e *Engine) Explain(x *exchange.Exchange) *Trace {
-	x.Start = time.Now()
-	x.Now = x.Start
 	f := e.flow(x)
 	t := &Trace{}
 	f.trace = t
