@@ -56,9 +56,8 @@ func (s *section) decodeRetry(u *Upstream) {
 	t.duration("per_try", &u.Retry.PerTry)
 	t.duration("backoff", &u.Retry.Backoff)
 	t.number("budget_percent", &u.Retry.BudgetPercent, 0, 100)
-	var hedge time.Duration
-	if t.duration("hedge", &hedge) && hedge > 0 {
-		s.l.refuse(t.rangeOf("hedge"), "retry.hedge")
+	if t.duration("hedge", &u.Retry.Hedge) && u.Retry.Hedge > 0 && u.Retry.Attempts == 0 {
+		s.l.diags.errorf(t.rangeOf("hedge"), "Invalid duration", "The second try of retry.hedge is one of retry.attempts, which allows none.")
 	}
 	if u.Retry.PerTry > u.Timeout {
 		s.l.diags.errorf(t.rangeOf("per_try"), "Invalid duration", "retry.per_try is longer than the upstream's timeout, %q, which ends all tries.", u.Timeout.String())

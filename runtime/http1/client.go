@@ -208,22 +208,40 @@ func (c *Client) ReadResponse(method string, r *exchange.Response) error {
 				return c.begin(method, r, m)
 			}
 		}
-		if err := in.more(); err != nil {
-			if isTimeout(err) {
-				return err
-			}
-			c.keepAlive = false
-			switch {
-			case err == errStale:
-				return err
-			case in.w == 0 && c.interim == 0:
-				return errors.Join(ErrNoAnswer, err)
-			case err == io.EOF:
-				return io.ErrUnexpectedEOF
-			}
+		if err := c.moreHead(); err != nil {
 			return err
 		}
 	}
+}
+
+// AwaitResponse waits until ReadResponse has something to begin with.
+func (c *Client) AwaitResponse() error {
+	if c.in.base > 0 {
+		c.in.reset()
+	}
+	if c.in.w > 0 {
+		return nil
+	}
+	return c.moreHead()
+}
+
+// moreHead reads more of the head of a response.
+func (c *Client) moreHead() error {
+	in := &c.in
+	err := in.more()
+	if err == nil || isTimeout(err) {
+		return err
+	}
+	c.keepAlive = false
+	switch {
+	case err == errStale:
+		return err
+	case in.w == 0 && c.interim == 0:
+		return errors.Join(ErrNoAnswer, err)
+	case err == io.EOF:
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // begin sets the body up.

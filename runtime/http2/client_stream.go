@@ -294,20 +294,28 @@ func (s *ClientStream) Wrote() bool {
 
 // ReadResponse reads the head of a response, interim ones too.
 func (s *ClientStream) ReadResponse(method string, r *exchange.Response) error {
+	if err := s.AwaitResponse(); err != nil {
+		return err
+	}
+	s.c.mu.Lock()
+	h := s.heads[0]
+	s.heads = s.heads[1:]
+	s.c.mu.Unlock()
+	return s.begin(method, r, h)
+}
+
+// AwaitResponse waits until ReadResponse has a head to return.
+func (s *ClientStream) AwaitResponse() error {
 	for {
 		s.c.mu.Lock()
-		if len(s.heads) > 0 {
-			h := s.heads[0]
-			s.heads = s.heads[1:]
-			s.c.mu.Unlock()
-			return s.begin(method, r, h)
-		}
-		err, none := s.err, s.c.err != nil
+		some, err, none := len(s.heads) > 0, s.err, s.c.err != nil
 		s.c.mu.Unlock()
-		if err != nil {
-			if none {
-				err = errors.Join(http1.ErrNoAnswer, err)
-			}
+		switch {
+		case some:
+			return nil
+		case err != nil && none:
+			return errors.Join(http1.ErrNoAnswer, err)
+		case err != nil:
 			return err
 		}
 		if err := await(s.arrived, s.readBy); err != nil {

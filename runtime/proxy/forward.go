@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/headgate/headgate/runtime/exchange"
 	"github.com/headgate/headgate/runtime/upstream"
 )
 
@@ -22,6 +23,7 @@ const sendingSlice = 20 * time.Millisecond
 type try struct {
 	endpoint *upstream.Endpoint
 	conn     upstream.Conn
+	reused   bool      // conn served an earlier request
 	pump     *pump     // nil if the request left whole
 	start    time.Time // of waiting
 	deadline time.Time // for the response head
@@ -159,7 +161,29 @@ const sureToFit = 4 << 10
 
 // roundTrip sends the request and reads the response head.
 func (f *flow) roundTrip(first []byte, whole bool) error {
+	if err := f.ask(first, whole); err != nil {
+		return err
+	}
+	return f.readHead()
+}
+
+// ask sends the request, or starts to.
+func (f *flow) ask(first []byte, whole bool) error {
 	t, x := &f.try, f.x
+	t.start = x.Now
+	if err := t.write(x, first, whole); err != nil {
+		return err
+	}
+	if !whole {
+		f.startPump()
+	}
+	return nil
+}
+
+// write sends the head and the first bytes of the body. A server may answer and
+// close before it took the request; its answer counts, so it is only an error if
+// nothing was written.
+func (t *try) write(x *exchange.Exchange, first []byte, whole bool) error {
 	if len(first) > sureToFit || !whole {
 		if err := t.conn.SetWriteDeadline(time.Now().Add(x.Conn.Listener.Idle())); err != nil {
 			return err
@@ -168,12 +192,12 @@ func (f *flow) roundTrip(first []byte, whole bool) error {
 	if err := t.conn.WriteRequest(&x.Request, first, whole); err != nil && !t.conn.Wrote() {
 		return err
 	}
-	// A server may answer and close before it took the request; its answer
-	// counts, so a failed write is not the end.
-	if !whole {
-		f.startPump()
-	}
-	t.start = x.Now
+	return nil
+}
+
+// readHead reads the response head.
+func (f *flow) readHead() error {
+	t, x := &f.try, f.x
 	t.deadline = t.start.Add(t.timeout)
 	for now := t.start; ; now = time.Now() {
 		wake := now.Add(slice)

@@ -70,11 +70,12 @@ func (r *retrier) try() (again bool, err error) {
 	}
 	x.Now = time.Now()
 	t := &f.try
-	*t = try{endpoint: ep, conn: conn, timeout: r.perTry(x.Now), ceiling: grpcDeadline(x)}
-	if err = f.roundTrip(first, whole); err == nil {
+	*t = try{endpoint: ep, conn: conn, reused: reused, timeout: r.perTry(x.Now), ceiling: grpcDeadline(x)}
+	if err = r.roundTrip(first, whole); err == nil {
 		return r.answered()
 	}
-	if r.n == 0 && !t.deadline.IsZero() { // it begins when the request has left
+	ep, conn, reused = t.endpoint, t.conn, t.reused // a hedged request may have got others
+	if r.n == 0 && !t.deadline.IsZero() {           // it begins when the request has left
 		r.end = t.deadline.Add(r.timeout - t.timeout)
 	}
 	unwritten := !conn.Wrote()
@@ -101,6 +102,21 @@ func (r *retrier) try() (again bool, err error) {
 		reason = upstream.FailedTimeout
 	}
 	return r.again(ep, reason, unwritten, upstreamFailed(err))
+}
+
+// roundTrip is that of the flow, but that it may ask two endpoints.
+func (r *retrier) roundTrip(first []byte, whole bool) error {
+	f := r.f
+	if r.policy.Hedge == 0 || !whole || !r.listed || r.n >= r.policy.Attempts || f.x.Request.Upgrade != "" {
+		return f.roundTrip(first, whole)
+	}
+	if err := f.ask(first, whole); err != nil {
+		return err
+	}
+	if err := r.hedge(first); err != nil {
+		return err
+	}
+	return f.readHead()
 }
 
 // perTry is how long a try that starts now may take.

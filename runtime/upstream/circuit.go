@@ -36,6 +36,7 @@ const (
 	FailedReset
 	FailedTimeout
 	FailedStatus // an answer that says so
+	Late         // it goes on, and another is made beside it
 	reasons
 )
 
@@ -47,6 +48,8 @@ func (r Reason) String() string {
 		return "timeout"
 	case FailedStatus:
 		return "status"
+	case Late:
+		return "hedge"
 	}
 	return "reset"
 }

@@ -24,6 +24,9 @@ type Conn interface {
 	EndBody(trailer *exchange.Head) error
 	Wrote() bool
 	ReadResponse(method string, r *exchange.Response) error
+	// AwaitResponse waits until ReadResponse has something to begin with, or for
+	// the error that it would return.
+	AwaitResponse() error
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
 	Reusable() bool

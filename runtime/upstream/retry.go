@@ -23,6 +23,9 @@ type Retry struct {
 	Backoff time.Duration
 	// BudgetPercent is the share of requests that may be further tries.
 	BudgetPercent int
+	// Hedge is how long the first try may take before another is made beside it;
+	// 0: none is.
+	Hedge time.Duration
 }
 
 // Retries reports whether a try that failed for that reason is followed by

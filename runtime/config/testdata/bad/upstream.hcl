@@ -39,7 +39,13 @@ upstream "a" {
     on       = ["connect", "conn"] # ERROR: is none of
     methods  = ["GE T"]            # ERROR: can't be a method
     per_try  = "1m"                # ERROR: longer than
-    hedge    = "10ms"              # ERROR: not available
+  }
+}
+upstream "hedged" {
+  endpoint "h:1" {}
+  retry {
+    attempts = 0
+    hedge    = "10ms" # ERROR: which allows none
   }
 }
 upstream "b" {
