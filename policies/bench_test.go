@@ -39,13 +39,21 @@ func benchRequest() request {
 
 // BenchmarkDecision is the whole filter, input and edits included.
 func BenchmarkDecision(b *testing.B) {
-	f := compiled(b, benchPolicy).Filter(nil)
-	x := benchRequest().exchange(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		if f.Request(x) != exchange.Continue {
-			b.Fatal("denied")
-		}
+	for _, name := range []string{"evaluated", "cached"} {
+		b.Run(name, func(b *testing.B) {
+			p := compiled(b, benchPolicy)
+			if name == "evaluated" {
+				p.cache = nil
+			}
+			f := p.Filter(nil)
+			x := benchRequest().exchange(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				if f.Request(x) != exchange.Continue {
+					b.Fatal("denied")
+				}
+			}
+		})
 	}
 }
 

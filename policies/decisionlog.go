@@ -30,6 +30,7 @@ type event struct {
 	size   int
 	result ast.Value
 	err    error
+	cached bool
 
 	line logLine
 }
@@ -60,6 +61,9 @@ func (e *event) record(p *Policy, x *exchange.Exchange) {
 		Labels: map[string]string{"app": "headgate", "policy": p.name}, DecisionID: e.id, Path: p.path,
 		Timestamp: e.start.UTC(), Metrics: map[string]int64{"timer_server_handler_ns": since(e.start)},
 		Custom: map[string]string{"request_id": strings.Clone(x.ID), "route": strings.Clone(x.Route)},
+	}
+	if e.cached {
+		e.line.Metrics["counter_headgate_decision_cache_hit"] = 1
 	}
 	if x.Conn != nil && x.Conn.Peer.IsValid() {
 		e.line.RequestedBy = x.Conn.Peer.String()

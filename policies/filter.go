@@ -19,11 +19,13 @@ import (
 type filter struct {
 	p          *Policy
 	extensions *ast.Term
+	// extensionsKey tells filters of one policy apart in its cache.
+	extensionsKey string
 }
 
 // Needs implements exchange.Filter.
 func (f *filter) Needs() exchange.Needs {
-	if f.p.want.needsBody() {
+	if f.p.reads.needsBody() {
 		return exchange.Needs{Request: exchange.NeedPrefix}
 	}
 	return exchange.Needs{}
@@ -45,8 +47,8 @@ func (f *filter) Request(x *exchange.Exchange) exchange.Verdict {
 
 // Response implements exchange.Filter.
 func (f *filter) Response(x *exchange.Exchange) exchange.Verdict {
-	if list, ok := x.State().([]field); ok {
-		for _, f := range list {
+	if out, ok := x.State().(*outcome); ok {
+		for _, f := range out.responseHeaders {
 			for _, v := range f.values {
 				x.Response.Head.Add(f.name, v)
 			}
@@ -70,46 +72,106 @@ func (f *filter) decide(x *exchange.Exchange, e *event) (exchange.Verdict, strin
 	if p.log != nil || p.want.metadata {
 		e.id = uuid.NewString()
 	}
-	b := builder{w: &p.want, x: x}
-	input, err := b.build(f.extensions, e.id)
-	if err != nil {
-		e.err = err
-		var bad *bodyError
-		if errors.As(err, &bad) {
-			p.opts.Log.Info("request refused before the policy could decide", "policy", p.name, "request_id", x.ID, "route", x.Route, "reason", bad.reason)
-			return x.Reply(bad.status, "", nil), denied
+	var k *keyer
+	if p.cache != nil {
+		k = p.keyers.take()
+		defer p.keyers.give(k)
+		if !k.write(&p.reads, x, f) {
+			k = nil
+		} else if out := p.cache.get(k.buf); out != nil {
+			return f.remembered(x, e, out)
 		}
-		return x.Fail(fmt.Errorf("policy %s: input: %w", p.name, err)), failed
 	}
-	e.input, e.size = input, b.size
-	result, err := p.evaluate(x.Context(), input)
+	if verdict, result := f.input(x, e); verdict != exchange.Continue {
+		return verdict, result
+	}
+	result, err := p.evaluate(x.Context(), e.input)
 	if err != nil {
 		e.err = err
 		return x.Fail(fmt.Errorf("policy %s: %w", p.name, err)), failed
 	}
-	if result == nil {
-		p.opts.Log.Debug("the decision is undefined, which denies", "policy", p.name, "request_id", x.ID, "route", x.Route)
-		return x.Reply(403, "", nil), denied
-	}
+	out, err := p.outcome(result)
 	e.result = result
-	d, err := decode(result)
 	if err != nil {
 		e.err = err
 		p.opts.Log.Error("the decision has the wrong form, which denies", "policy", p.name, "decide", p.path, "request_id", x.ID, "route", x.Route, "error", err.Error())
 		return x.Reply(403, "", nil), denied
 	}
-	if d.metadata != nil {
+	if k != nil {
+		p.cache.put(k.buf, out)
+	}
+	return f.apply(x, out)
+}
+
+// remembered applies a decision that the cache has. The log shows the input of
+// this exchange, as if it had been evaluated.
+func (f *filter) remembered(x *exchange.Exchange, e *event, out *outcome) (exchange.Verdict, string) {
+	if f.p.log != nil {
+		if verdict, result := f.input(x, e); verdict != exchange.Continue {
+			return verdict, result
+		}
+		e.result, e.cached = out.result, true
+	}
+	return f.apply(x, out)
+}
+
+// input builds the document into e. It answers a request whose body can't be
+// parsed.
+func (f *filter) input(x *exchange.Exchange, e *event) (exchange.Verdict, string) {
+	p := f.p
+	b := builder{w: &p.want, x: x}
+	input, err := b.build(f.extensions, e.id)
+	if err == nil {
+		e.input, e.size = input, b.size
+		return exchange.Continue, ""
+	}
+	e.err = err
+	var bad *bodyError
+	if errors.As(err, &bad) {
+		p.opts.Log.Info("request refused before the policy could decide", "policy", p.name, "request_id", x.ID, "route", x.Route, "reason", bad.reason)
+		return x.Reply(bad.status, "", nil), denied
+	}
+	return x.Fail(fmt.Errorf("policy %s: input: %w", p.name, err)), failed
+}
+
+// outcome reads the value of the rule, nil if it is undefined.
+func (p *Policy) outcome(result ast.Value) (*outcome, error) {
+	if result == nil {
+		return &outcome{undefined: true}, nil
+	}
+	d, err := decode(result)
+	if err != nil {
+		return nil, err
+	}
+	out := &outcome{decision: d}
+	if p.log != nil {
+		out.result = result
+	}
+	if p.cache != nil {
+		out.size = sizeOf(result)
+	}
+	return out, nil
+}
+
+// apply does to the exchange what was decided.
+func (f *filter) apply(x *exchange.Exchange, out *outcome) (exchange.Verdict, string) {
+	p := f.p
+	if out.undefined {
+		p.opts.Log.Debug("the decision is undefined, which denies", "policy", p.name, "request_id", x.ID, "route", x.Route)
+		return x.Reply(403, "", nil), denied
+	}
+	if out.metadata != nil {
 		if x.Metadata == nil {
 			x.Metadata = map[string]any{}
 		}
-		x.Metadata[p.name] = d.metadata
+		x.Metadata[p.name] = out.metadata
 	}
-	if !d.allowed {
-		return d.answer(x), denied
+	if !out.allowed {
+		return out.answer(x), denied
 	}
-	d.editRequest(&x.Request)
-	if len(d.responseHeaders) > 0 {
-		x.SetState(d.responseHeaders)
+	out.editRequest(&x.Request)
+	if len(out.responseHeaders) > 0 {
+		x.SetState(out)
 	}
 	return exchange.Continue, allowed
 }

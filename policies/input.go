@@ -2,6 +2,7 @@ package policies
 
 import (
 	"crypto/x509"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -251,7 +252,7 @@ func (b *builder) headgate() []part {
 		}
 		out = append(out, part{keys.path, ast.ObjectTerm(params...)})
 	}
-	if w.auth {
+	if w.subject || w.consumer || w.claims {
 		out = append(out, part{keys.auth, b.auth()})
 	}
 	if w.remoteIP && x.RemoteIP.IsValid() {
@@ -261,20 +262,31 @@ func (b *builder) headgate() []part {
 }
 
 func (b *builder) auth() *ast.Term {
-	a := &b.x.Auth
+	w, a := b.w, &b.x.Auth
 	out := make([]part, 0, 3)
-	if a.Subject != "" {
+	if w.subject && a.Subject != "" {
 		out = append(out, part{keys.subject, b.text(a.Subject)})
 	}
-	if a.Consumer != "" {
+	if w.consumer && a.Consumer != "" {
 		out = append(out, part{keys.consumer, b.text(a.Consumer)})
 	}
-	if a.Claims != nil {
-		if v, err := ast.InterfaceToValue(a.Claims); err == nil {
-			out = append(out, part{keys.claims, ast.NewTerm(v)})
-		}
+	if w.claims && a.Claims != nil {
+		out = append(out, part{keys.claims, ast.ObjectTerm(b.claims()...)})
 	}
 	return ast.ObjectTerm(out...)
+}
+
+func (b *builder) claims() []part {
+	out := make([]part, 0, len(b.x.Auth.Claims))
+	for name, v := range b.x.Auth.Claims {
+		if b.w.claimNames != nil && !slices.Contains(b.w.claimNames, name) {
+			continue
+		}
+		if val, err := ast.InterfaceToValue(v); err == nil {
+			out = append(out, part{b.text(name), ast.NewTerm(val)})
+		}
+	}
+	return out
 }
 
 func (b *builder) socket(ip string, port int) *ast.Term {

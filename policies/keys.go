@@ -25,7 +25,7 @@ var keys = struct {
 	scheme: key("scheme"), query: key("query"), size: key("size"), body: key("body"),
 
 	contextExtensions: key("contextExtensions"), metadataContext: key("metadataContext"),
-	filterMetadata: key("filterMetadata"), openPolicyAgent: key("open_policy_agent"), decisionID: key("decision_id"),
+	filterMetadata: key("filterMetadata"), openPolicyAgent: key(openPolicyAgent), decisionID: key("decision_id"),
 
 	pseudoAuthority: key(":authority"), pseudoMethod: key(":method"), pseudoPath: key(":path"), pseudoScheme: key(":scheme"),
 

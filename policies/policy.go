@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -56,7 +57,11 @@ type Policy struct {
 	deadline time.Duration
 	network  bool // a granted builtin waits on something outside
 	query    rego.PreparedEvalQuery
-	want     want
+	want     want   // what the input holds
+	reads    want   // what the rules read; less than want if there is a decision log
+	cache    *cache // nil if decisions can't be remembered
+	keyers   keyers
+	analysis *analysis
 	timers   sync.Pool // of *timer
 	opts     Options
 	log      *decisionLog // nil for none
@@ -126,13 +131,18 @@ func Compile(ctx context.Context, s Spec, o Options) (*Policy, error) {
 	p := &Policy{
 		name: s.Name, path: logPath(decide), deadline: s.Deadline, query: query, opts: o,
 		network: slices.Contains(s.Allow, "http.send") || slices.Contains(s.Allow, "net.lookup_ip_addr"),
-		want:    readsOf(compiler).want(),
+	}
+	a := analyse(compiler, decide)
+	p.analysis, p.reads = a, a.reads.want()
+	p.want = p.reads
+	if a.uncacheable() == "" {
+		p.cache = newCache()
 	}
 	if p.deadline <= 0 {
 		p.deadline = 50 * time.Millisecond
 	}
 	if s.DecisionLog != nil {
-		p.want = everything() // the log shows the whole input
+		p.want = p.reads.logged()
 		p.log = newDecisionLog(s.DecisionLog, o.Log.With("policy", s.Name))
 	}
 	return p, nil
@@ -141,7 +151,14 @@ func Compile(ctx context.Context, s Spec, o Options) (*Policy, error) {
 // Filter makes a filter of the policy. contextExtensions become
 // input.attributes.contextExtensions; the map is not changed afterwards.
 func (p *Policy) Filter(contextExtensions map[string]string) exchange.Filter {
-	return &filter{p: p, extensions: extensionsTerm(contextExtensions)}
+	f := &filter{p: p, extensions: extensionsTerm(contextExtensions)}
+	var k keyer
+	for _, name := range slices.Sorted(maps.Keys(contextExtensions)) {
+		k.text(name)
+		k.text(contextExtensions[name])
+	}
+	f.extensionsKey = string(k.buf)
+	return f
 }
 
 // Close ends the policy; no filter of it is used any more. It waits a moment

@@ -1,7 +1,10 @@
 package policies
 
 import (
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
@@ -13,27 +16,48 @@ type reads struct {
 	kids map[string]*reads
 }
 
-// readsOf collects what any rule of the compiled modules reads. It errs on the
-// side of more: rules that the decision never reaches count as well, a reference
-// that continues with a variable reads everything from there on, and input used
-// as a value (passed to a function such as walk, compared, returned) or replaced
-// with "with" reads everything.
-func readsOf(c *ast.Compiler) *reads {
-	root := &reads{}
+// analysis is what is known of a policy before it runs.
+type analysis struct {
+	reads *reads
+	// impure are the reachable builtins whose results the input and the data do
+	// not determine, and those that have an effect of their own.
+	impure []string
+}
+
+// analyse walks the rules that the decision can reach. It errs on the side of
+// more: a reference that continues with a variable reads everything from there
+// on, and input used as a value (passed to a function such as walk, compared,
+// returned) or replaced with "with" reads everything.
+func analyse(c *ast.Compiler, decide ast.Ref) *analysis {
+	a := &analysis{reads: &reads{}}
+	reached := map[*ast.Rule]bool{}
+	var queue []*ast.Rule
+	reach := func(ref ast.Ref) {
+		for _, r := range c.GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true}) {
+			if !reached[r] {
+				reached[r] = true
+				queue = append(queue, r)
+			}
+		}
+	}
 	var v *ast.GenericVisitor
 	v = ast.NewGenericVisitor(func(n any) bool {
 		switch n := n.(type) {
 		case *ast.With:
 			if ref, ok := n.Target.Value.(ast.Ref); ok && ref.HasPrefix(ast.InputRootRef) || isInput(n.Target.Value) {
-				root.all = true
+				a.reads.all = true
 			}
 		case ast.Ref:
 			if len(n) == 0 {
 				return true
 			}
-			if isInput(n[0].Value) {
-				root.add(n[1:])
-			} else {
+			switch {
+			case isInput(n[0].Value):
+				a.reads.add(n[1:])
+			case n[0].Equal(ast.DefaultRootDocument):
+				reach(n)
+			default:
+				a.builtin(n)
 				v.Walk(n[0])
 			}
 			for _, t := range n[1:] {
@@ -42,17 +66,30 @@ func readsOf(c *ast.Compiler) *reads {
 			return true
 		case ast.Var:
 			if isInput(n) {
-				root.all = true
+				a.reads.all = true
 			}
 		}
 		return false
 	})
-	for _, m := range c.Modules {
-		for _, r := range m.Rules {
-			v.Walk(r)
-		}
+	reach(decide)
+	for len(queue) > 0 {
+		r := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		v.Walk(r)
 	}
-	return root
+	slices.Sort(a.impure)
+	return a
+}
+
+// builtin notes a call that makes decisions unfit to be remembered.
+func (a *analysis) builtin(name ast.Ref) {
+	b := ast.BuiltinMap[name.String()]
+	if b == nil || slices.Contains(a.impure, b.Name) {
+		return
+	}
+	if b.IsNondeterministic() || b.Name == ast.InternalPrint.Name || b.Name == ast.Trace.Name {
+		a.impure = append(a.impure, b.Name)
+	}
 }
 
 func isInput(v ast.Value) bool {
@@ -62,21 +99,35 @@ func isInput(v ast.Value) bool {
 
 func (r *reads) add(path []*ast.Term) {
 	for _, t := range path {
-		key, ok := t.Value.(ast.String)
-		if !ok {
+		key := memberName(t)
+		if key == "" {
 			break
 		}
 		if r.kids == nil {
 			r.kids = map[string]*reads{}
 		}
-		next := r.kids[string(key)]
+		next := r.kids[key]
 		if next == nil {
 			next = &reads{}
-			r.kids[string(key)] = next
+			r.kids[key] = next
 		}
 		r = next
 	}
 	r.all = true
+}
+
+// memberName is the name of the member that t selects: of an array, "#" and the
+// index; "" if it can be any.
+func memberName(t *ast.Term) string {
+	switch v := t.Value.(type) {
+	case ast.String:
+		return string(v)
+	case ast.Number:
+		if n, ok := v.Int(); ok && n >= 0 {
+			return "#" + strconv.Itoa(n)
+		}
+	}
+	return ""
 }
 
 // at returns the node at a path: nil if nothing there is read.
@@ -93,21 +144,29 @@ func (r *reads) at(path ...string) *reads {
 // has reports whether the value at the path, or a part of it, is read.
 func (r *reads) has(path ...string) bool { return r.at(path...) != nil }
 
-// want is reads in the form that building the input uses: one flag for each
-// part that is built or not.
+// want is reads in the form that building the input and the key of the cache
+// use: one flag for each part that is read or not. A list of names is nil if any
+// name may be read.
 type want struct {
-	source, sourcePrincipal, destination bool
+	source, sourcePort, sourcePrincipal, destination bool
 
 	time, id, method, host, path, protocol, scheme, query, size, body, truncatedHTTP bool
 	// headers are the names read; allHeaders overrides it.
 	headers    []string
 	allHeaders bool
 
-	extensions, metadata                   bool
+	extensions, metadata bool
+	metadataNames        []string
+
 	parsedPath, parsedQuery                bool
+	segments                               []int
+	queryNames                             []string
 	parsedBody, truncated, principal, vers bool
 
-	route, params, auth, remoteIP bool
+	route, params, remoteIP   bool
+	paramNames                []string
+	subject, consumer, claims bool
+	claimNames                []string
 }
 
 func everything() want { return (&reads{all: true}).want() }
@@ -116,6 +175,7 @@ func (r *reads) want() want {
 	http := func(name string) bool { return r.has("attributes", "request", "http", name) }
 	w := want{
 		source:          r.has("attributes", "source", "address"),
+		sourcePort:      r.has("attributes", "source", "address", "socketAddress", "portValue"),
 		sourcePrincipal: r.has("attributes", "source", "principal"),
 		destination:     r.has("attributes", "destination"),
 		time:            r.has("attributes", "request", "time"),
@@ -123,12 +183,15 @@ func (r *reads) want() want {
 		protocol: http("protocol"), scheme: http("scheme"), query: http("query"), size: http("size"),
 		body: http("body"), truncatedHTTP: http("truncated_body"),
 		extensions: r.has("attributes", "contextExtensions"),
-		metadata:   r.has("attributes", "metadataContext"),
-		parsedPath: r.has("parsed_path"), parsedQuery: r.has("parsed_query"),
+		metadata:   r.has("attributes", "metadataContext"), metadataNames: r.names("attributes", "metadataContext", "filterMetadata"),
+		parsedPath: r.has("parsed_path"), segments: r.indexes("parsed_path"),
+		parsedQuery: r.has("parsed_query"), queryNames: r.names("parsed_query"),
 		parsedBody: r.has("parsed_body"), truncated: r.has("truncated_body"),
 		principal: r.has("source_principal"), vers: r.has("version"),
-		route: r.has("headgate", "route"), params: r.has("headgate", "path"),
-		auth: r.has("headgate", "auth"), remoteIP: r.has("headgate", "remote_ip"),
+		route: r.has("headgate", "route"), remoteIP: r.has("headgate", "remote_ip"),
+		params: r.has("headgate", "path"), paramNames: r.names("headgate", "path"),
+		subject: r.has("headgate", "auth", "subject"), consumer: r.has("headgate", "auth", "consumer"),
+		claims: r.has("headgate", "auth", "claims"), claimNames: r.names("headgate", "auth", "claims"),
 	}
 	if h := r.at("attributes", "request", "http", "headers"); h != nil {
 		w.allHeaders = h.all
@@ -139,6 +202,59 @@ func (r *reads) want() want {
 	}
 	return w
 }
+
+// logged is what a decision log shows: everything but a body that the rules do
+// not read. A log must not make the gateway wait for a body, or refuse one.
+func (w *want) logged() want {
+	all := everything()
+	all.body, all.parsedBody = w.body, w.parsedBody
+	all.truncated, all.truncatedHTTP = w.needsBody(), w.needsBody()
+	return all
+}
+
+// names lists the members of the object at the path that are read; nil if any
+// may be.
+func (r *reads) names(path ...string) []string {
+	n := r.at(path...)
+	if n == nil || n.all {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(n.kids))
+}
+
+// indexes does so for an array.
+func (r *reads) indexes(path ...string) []int {
+	var out []int
+	for _, name := range r.names(path...) {
+		if i, err := strconv.Atoi(strings.TrimPrefix(name, "#")); err == nil {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// uncacheable says why decisions can't be remembered: "" if they can.
+func (a *analysis) uncacheable() string {
+	r := a.reads
+	changes := func(what string) string { return "it reads " + what + ", which is different for every request" }
+	switch {
+	case len(a.impure) > 0:
+		return "it can call " + strings.Join(a.impure, ", ")
+	case r.all:
+		return "it uses input as a whole (walk, a variable as key, or with)"
+	case r.has("attributes", "request", "http", "id"):
+		return changes("input.attributes.request.http.id")
+	case r.has("attributes", "request", "time"):
+		return changes("input.attributes.request.time")
+	}
+	if m := r.at("attributes", "metadataContext", "filterMetadata"); m != nil && (m.all || m.kids[openPolicyAgent] != nil) {
+		return changes("the decision id in input.attributes.metadataContext")
+	}
+	return ""
+}
+
+// openPolicyAgent is the member of the metadata that holds the decision id.
+const openPolicyAgent = "open_policy_agent"
 
 // needsBody reports whether the policy can read the content of the request.
 func (w *want) needsBody() bool {
