@@ -10,11 +10,11 @@ import (
 type Cost struct {
 	// Reads are the parts of input that the decision can read, as references;
 	// only these are built, and decisions are remembered by their values.
-	Reads []string
+	Reads []string `json:"reads"`
 	// Body is set if the gateway has to wait for the body of a request.
-	Body bool
+	Body bool `json:"body"`
 	// Uncacheable says why decisions are not remembered; "" if they are.
-	Uncacheable string
+	Uncacheable string `json:"uncacheable,omitempty"`
 }
 
 // Cost analyses the policy.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,6 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/print"
 
 	"github.com/headgate/headgate/runtime/exchange"
 )
@@ -85,7 +87,7 @@ func (f *filter) decide(x *exchange.Exchange, e *event) (exchange.Verdict, strin
 	if verdict, result := f.input(x, e); verdict != exchange.Continue {
 		return verdict, result
 	}
-	result, err := p.evaluate(x.Context(), e.input)
+	result, err := p.evaluate(x.Context(), e.input, p.printer(x))
 	if err != nil {
 		e.err = err
 		return x.Fail(fmt.Errorf("policy %s: %w", p.name, err)), failed
@@ -176,8 +178,16 @@ func (f *filter) apply(x *exchange.Exchange, out *outcome) (exchange.Verdict, st
 	return exchange.Continue, allowed
 }
 
+// printer takes what the policy prints for x; nil if it prints nothing.
+func (p *Policy) printer(x *exchange.Exchange) print.Hook {
+	if !slices.Contains(p.analysis.impure, ast.InternalPrint.Name) {
+		return nil
+	}
+	return &printer{p.opts.Log, []any{"policy", p.name, "request_id", x.ID, "route", x.Route}}
+}
+
 // evaluate returns the value of the rule, nil if it is undefined.
-func (p *Policy) evaluate(ctx context.Context, input ast.Value) (ast.Value, error) {
+func (p *Policy) evaluate(ctx context.Context, input ast.Value, out print.Hook, more ...rego.EvalOption) (ast.Value, error) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -188,12 +198,13 @@ func (p *Policy) evaluate(ctx context.Context, input ast.Value) (ast.Value, erro
 		defer cancel()
 	}
 	t := p.start()
-	rs, err := p.query.Eval(ctx,
+	rs, err := p.query.Eval(ctx, append(more,
 		rego.EvalParsedInput(input),
 		rego.EvalExternalCancel(t),
 		rego.EvalMetrics(metrics.NoOp()),
 		rego.EvalGenerateJSON(asTerm),
-	)
+		rego.EvalPrintHook(out),
+	)...)
 	p.stop(t)
 	switch {
 	case err != nil && (topdown.IsCancel(err) || t.Cancelled()):

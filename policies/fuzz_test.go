@@ -66,7 +66,7 @@ decision := {"allowed": true, "body": input.attributes.request.http.headers["x-r
 				t.Fatalf("%s: %v and %v", key, a, b)
 			}
 		}
-		if _, err := p.evaluate(context.Background(), some); err != nil {
+		if _, err := p.evaluate(context.Background(), some, nil); err != nil {
 			t.Fatal(err)
 		}
 	})

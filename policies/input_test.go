@@ -372,7 +372,7 @@ func TestPartialInputDecidesAlike(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				v, err := p.evaluate(context.Background(), in)
+				v, err := p.evaluate(context.Background(), in, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

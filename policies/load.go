@@ -13,35 +13,6 @@ import (
 	"github.com/open-policy-agent/opa/v1/util"
 )
 
-// readModules parses the Rego below paths. All problems are reported at once.
-func readModules(paths []string, caps *ast.Capabilities) (map[string]*ast.Module, error) {
-	files, err := find(paths, func(name string) bool {
-		return strings.HasSuffix(name, ".rego") && !strings.HasSuffix(name, "_test.rego")
-	})
-	if err != nil {
-		return nil, err
-	}
-	if len(files) == 0 {
-		return nil, &Error{File: strings.Join(paths, ", "), Message: "no Rego file here"}
-	}
-	modules := make(map[string]*ast.Module, len(files))
-	var errs []error
-	for _, name := range files {
-		src, err := os.ReadFile(name)
-		if err != nil {
-			errs = append(errs, readError(name, err))
-			continue
-		}
-		m, err := ast.ParseModuleWithOpts(name, string(src), ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: caps})
-		if err != nil {
-			errs = append(errs, problems(err))
-			continue
-		}
-		modules[name] = m
-	}
-	return modules, errors.Join(errs...)
-}
-
 // readData merges the JSON and YAML files into one document.
 func readData(paths []string) (map[string]any, error) {
 	files, err := find(paths, func(name string) bool {

@@ -100,7 +100,7 @@ func Compile(ctx context.Context, s Spec, o Options) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	modules, err := readModules(s.Files, caps)
+	modules, err := readModules(s.Files, caps, isRule)
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +179,7 @@ func compile(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capa
 	c := ast.NewCompiler().
 		WithStrict(true).
 		WithCapabilities(caps).
+		WithEnablePrintStatements(true).
 		WithPathConflictsCheck(storage.NonEmpty(ctx, store, txn))
 	if c.Compile(modules); c.Failed() {
 		return nil, problems(c.Errors)

@@ -239,7 +239,7 @@ func (a *analysis) uncacheable() string {
 	changes := func(what string) string { return "it reads " + what + ", which is different for every request" }
 	switch {
 	case len(a.impure) > 0:
-		return "it can call " + strings.Join(a.impure, ", ")
+		return "it can call " + strings.ReplaceAll(strings.Join(a.impure, ", "), ast.InternalPrint.Name, "print")
 	case r.all:
 		return "it uses input as a whole (walk, a variable as key, or with)"
 	case r.has("attributes", "request", "http", "id"):

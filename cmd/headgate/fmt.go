@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -27,6 +28,9 @@ type formatter struct {
 	s           streams
 	differs     bool
 	broken      *config.Diagnostics
+	// layout lays out a language that is not HCL; wrong is what it can't.
+	layout func(src []byte, name string) ([]byte, error)
+	wrong  error
 }
 
 func runFmt(args []string, s streams) int {
@@ -112,10 +116,18 @@ func (r *formatter) file(path string) error {
 
 // format returns the layout of src and prints how it differs, if asked to.
 func (r *formatter) format(src []byte, name string) (out []byte, ok bool) {
-	out, diags := config.Format(src, name)
-	if diags.HasErrors() {
-		r.broken.Merge(diags)
-		return nil, false
+	if r.layout != nil {
+		var err error
+		if out, err = r.layout(src, name); err != nil {
+			r.wrong = errors.Join(r.wrong, err)
+			return nil, false
+		}
+	} else {
+		var diags *config.Diagnostics
+		if out, diags = config.Format(src, name); diags.HasErrors() {
+			r.broken.Merge(diags)
+			return nil, false
+		}
 	}
 	if !bytes.Equal(src, out) {
 		r.differs = true
