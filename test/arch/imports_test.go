@@ -59,7 +59,7 @@ func list(t *testing.T, dir string) []*pkg {
 func matrix() map[string][]string {
 	config := []string{
 		"runtime/exchange", "runtime/http1", "runtime/router", "runtime/upstream", "runtime/proxy", "runtime/certs",
-		"runtime/listen", "runtime/state", "runtime/telemetry", "host", "host/builtin", "policies",
+		"runtime/listen", "runtime/state", "runtime/telemetry", "host", "host/builtin", "host/source", "policies",
 	}
 	capability := []string{"runtime/exchange", "host"}
 	return map[string][]string{
@@ -76,6 +76,7 @@ func matrix() map[string][]string {
 		"runtime/config":    config,
 		"runtime/admin":     {},
 		"runtime/gateway":   append([]string{"runtime/config", "runtime/admin"}, config...),
+		"host/source":       {},
 		"host":              {"runtime/exchange", "host/abi/", "host/capability/"},
 		"host/abi/":         {"runtime/exchange"},
 		"host/capability/":  capability,
