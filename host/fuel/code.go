@@ -1,7 +1,7 @@
 package fuel
 
 // code rewrites the code section.
-func (m *module) code(out []byte) ([]byte, error) {
+func (m *module) code(_ []byte) ([]byte, error) {
 	if !m.present[secCode] {
 		return nil, nil
 	}
@@ -9,7 +9,7 @@ func (m *module) code(out []byte) ([]byte, error) {
 	for i := range m.bodies {
 		size += len(m.bodies[i].code.p)
 	}
-	out = appendU32(make([]byte, 0, size+size/2), uint32(len(m.bodies)))
+	out := appendU32(make([]byte, 0, size+size/2), uint32(len(m.bodies)))
 	var buf []byte
 	for i := range m.bodies {
 		b := &m.bodies[i]

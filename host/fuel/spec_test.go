@@ -71,10 +71,8 @@ func (v value) bits() []uint64 {
 // errStack is what the test's host ends a call with.
 var errStack = errors.New("call stack exhausted")
 
-const slice = 1000
-
-// addRefill gives a runtime the host's side. It never ends a loop.
-func addRefill(ctx context.Context, r wazero.Runtime) error {
+// addRefill gives a runtime the host's side, which never ends a loop.
+func addRefill(ctx context.Context, r wazero.Runtime, slice uint64) error {
 	_, err := r.NewHostModuleBuilder(fuel.Module).NewFunctionBuilder().WithGoModuleFunction(
 		api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) {
 			if api.DecodeI32(stack[0]) == fuel.WhyStack {
@@ -100,7 +98,7 @@ func newWorld(t *testing.T, f api.CoreFeatures, spectest []byte, rewrite bool) *
 	w := &world{rewrite: rewrite, named: map[string]api.Module{}}
 	w.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(f))
 	t.Cleanup(func() { _ = w.runtime.Close(context.Background()) })
-	if err := addRefill(ctx, w.runtime); err != nil {
+	if err := addRefill(ctx, w.runtime, 1000); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.runtime.InstantiateWithConfig(ctx, spectest, wazero.NewModuleConfig()); err != nil {
