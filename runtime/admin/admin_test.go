@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ type source struct {
 	reloadErr error
 	reloads   int
 	onReload  func()
+	drained   string // the address that was asked for last, and whether it goes
 }
 
 func (s *source) Ready() error { return s.notReady }
@@ -37,8 +39,15 @@ func (s *source) Reload(context.Context) error {
 func (s *source) Config() any    { return map[string]string{"what": "config"} }
 func (s *source) Routes() any    { return []string{"orders"} }
 func (s *source) Upstreams() any { return []string{"users"} }
-func (s *source) Plugins() any   { return []string{"geo"} }
-func (s *source) Policies() any  { return []string{"authz"} }
+func (s *source) Drain(upstream, address string, on bool) error {
+	if upstream != `u["a"]` {
+		return errors.New("no such upstream")
+	}
+	s.drained = fmt.Sprint(address, " ", on)
+	return nil
+}
+func (s *source) Plugins() any  { return []string{"geo"} }
+func (s *source) Policies() any { return []string{"authz"} }
 func (s *source) Explain(_ context.Context, question []byte) (any, error) {
 	if string(question) == "?" {
 		return nil, errors.New("what?")
@@ -139,6 +148,29 @@ func TestNotReady(t *testing.T) {
 	}
 	if status, _, _ := do(t, s, "GET", "/healthz"); status != 200 {
 		t.Errorf("a process that is not ready is still alive, got %d", status)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	src := &source{}
+	s := start(t, src, "")
+	for _, c := range []struct {
+		method, path string
+		status       int
+		drained      string
+	}{
+		{"POST", "/upstreams/u%5B%22a%22%5D/endpoints/10.0.0.1:80/drain", 200, "10.0.0.1:80 true"},
+		{"POST", "/upstreams/u%5B%22a%22%5D/endpoints/10.0.0.1:80/undrain", 200, "10.0.0.1:80 false"},
+		{"POST", "/upstreams/u%5B%22a%22%5D/endpoints/unix:%2Frun%2Fa.sock/drain", 200, "unix:/run/a.sock true"},
+		{"POST", "/upstreams/u%5B%22a%22%5D/endpoints/%5B::1%5D%3A80/drain", 200, "[::1]:80 true"},
+		{"POST", "/upstreams/v/endpoints/10.0.0.1:80/drain", 404, ""},
+		{"POST", "/upstreams/u%5B%22a%22%5D/endpoints/unix:/run/a.sock/drain", 404, ""},
+		{"GET", "/upstreams/u%5B%22a%22%5D/endpoints/10.0.0.1:80/drain", 405, ""},
+	} {
+		src.drained = ""
+		if status, _, body := do(t, s, c.method, c.path); status != c.status || src.drained != c.drained {
+			t.Errorf("%s %s: got %d, %q, want %d, %q: %s", c.method, c.path, status, src.drained, c.status, c.drained, body)
+		}
 	}
 }
 

@@ -41,6 +41,8 @@ func (s *Server) routes() http.Handler {
 	}
 	mux.HandleFunc("POST /config/reload", s.reload)
 	mux.HandleFunc("POST /explain", s.explain)
+	mux.HandleFunc("POST /upstreams/{upstream}/endpoints/{address}/drain", s.drain(true))
+	mux.HandleFunc("POST /upstreams/{upstream}/endpoints/{address}/undrain", s.drain(false))
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { s.index(w, pages) })
 	return mux
 }
@@ -63,6 +65,16 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	write(w, s.opts.Source.Status())
+}
+
+func (s *Server) drain(on bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := s.opts.Source.Drain(r.PathValue("upstream"), r.PathValue("address"), on); err != nil {
+			problem(w, http.StatusNotFound, "Not found", err.Error())
+			return
+		}
+		write(w, s.opts.Source.Upstreams())
+	}
 }
 
 // maxQuestion bounds the body of an explain request.

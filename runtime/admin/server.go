@@ -26,6 +26,9 @@ type Source interface {
 	Config() any
 	Routes() any
 	Upstreams() any
+	// Drain takes an endpoint out, or lets it back in. Its error, meant for the
+	// user, is that there is none such.
+	Drain(upstream, address string, on bool) error
 	Plugins() any
 	Policies() any
 	// Explain tells where the request goes that question, as JSON, describes. Its

@@ -68,6 +68,11 @@ func (g *Gateway) Routes() any {
 // Upstreams implements admin.Source.
 func (g *Gateway) Upstreams() any { return g.upstreams.Snapshot() }
 
+// Drain implements admin.Source.
+func (g *Gateway) Drain(upstream, address string, on bool) error {
+	return g.upstreams.Drain(upstream, address, on)
+}
+
 type pluginInfo struct {
 	Name     string `json:"name"`
 	Source   string `json:"source"`

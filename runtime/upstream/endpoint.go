@@ -306,6 +306,6 @@ func (e *Endpoint) info() EndpointInfo {
 	return EndpointInfo{
 		Address: e.Address(), Active: e.Active(), Idle: idle, Requests: e.requests.Load(),
 		Failures: errs.Connect + errs.Reset + errs.Timeout, Errors: errs,
-		LatencyMS: float64(e.latency.Load()) / float64(time.Millisecond),
+		LatencyMS: float64(e.latency.Load()) / float64(time.Millisecond), Barred: e.standing.reasons(),
 	}
 }

@@ -26,7 +26,7 @@ type Registry struct {
 	sources   map[sourceKey]*source
 	lookup    lookup                      // nil: the system's DNS servers
 	series    map[*telemetry.Endpoint]int // how many endpoints count into each
-	log       *slog.Logger                // of circuits; nil: none
+	log       *slog.Logger                // of changes of state; nil: none
 
 	stop  context.CancelFunc
 	ended <-chan struct{} // the reaper has returned
@@ -215,6 +215,9 @@ type EndpointInfo struct {
 	// LatencyMS is the time to a response head in milliseconds, the latest
 	// answers counting most.
 	LatencyMS float64 `json:"latency_ms"`
+	// Barred is why the endpoint gets no requests: "unhealthy", "ejected" or
+	// "drained", each with what happened.
+	Barred map[string]string `json:"barred,omitempty"`
 }
 
 // ErrorsInfo are requests without an answer, by kind.
@@ -254,6 +257,6 @@ func (a EndpointInfo) plus(b EndpointInfo) EndpointInfo {
 		Address: b.Address, Active: a.Active + b.Active, Idle: a.Idle + b.Idle,
 		Requests: a.Requests + b.Requests, Failures: a.Failures + b.Failures,
 		Errors:    ErrorsInfo{a.Errors.Connect + b.Errors.Connect, a.Errors.Reset + b.Errors.Reset, a.Errors.Timeout + b.Errors.Timeout},
-		LatencyMS: max(a.LatencyMS, b.LatencyMS),
+		LatencyMS: max(a.LatencyMS, b.LatencyMS), Barred: b.Barred,
 	}
 }

@@ -1,6 +1,10 @@
 package upstream
 
-import "sync/atomic"
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
 
 // standing is whether an address of an upstream may be asked, and what that
 // comes from. It outlives generations: endpoints of the same upstream and
@@ -11,6 +15,9 @@ type standing struct {
 	// changed by Registry.bar alone.
 	barred atomic.Uint32
 	refs   int // guarded by the registry
+
+	mu  sync.Mutex
+	why [reasonsToBar]string // of each bit of barred, for people
 }
 
 // The reasons to bar an address.
@@ -18,7 +25,12 @@ const (
 	barredUnhealthy = 1 << iota // active checks fail
 	barredEjected               // its answers are worse than those of the others
 	barredDrained               // somebody asked for it
+
+	reasonsToBar = 3
 )
+
+// reasonNames are what people read of the bits of barred.
+func reasonNames() [reasonsToBar]string { return [...]string{"unhealthy", "ejected", "drained"} }
 
 // standingKey is the identity of a standing.
 type standingKey struct{ upstream, address string }
@@ -46,22 +58,59 @@ func (r *Registry) forget(s *standing) {
 
 // bar sets or clears one reason against an address, and makes the clusters that
 // have it choose among the others. It reports whether that changed anything.
-func (r *Registry) bar(s *standing, reason uint32, on bool) bool {
-	for {
-		old := s.barred.Load()
-		next := old &^ reason
-		if on {
-			next = old | reason
-		}
-		if old == next {
-			return false
-		}
-		if s.barred.CompareAndSwap(old, next) {
-			break
-		}
+func (r *Registry) bar(s *standing, reason uint32, on bool, why string) bool {
+	if !s.set(reason, on, why) {
+		return false
 	}
 	r.refresh(s.upstream)
 	return true
+}
+
+// set does so for the address alone.
+func (s *standing) set(reason uint32, on bool, why string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.barred.Load()
+	next := old &^ reason
+	if on {
+		next = old | reason
+	}
+	s.barred.Store(next)
+	s.why[bits.TrailingZeros32(reason)] = why
+	return old != next
+}
+
+// reasons says why the address gets no requests; nil if it does.
+func (s *standing) reasons() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	barred := s.barred.Load()
+	if barred == 0 {
+		return nil
+	}
+	m := map[string]string{}
+	for i, name := range reasonNames() {
+		if barred&(1<<i) != 0 {
+			m[name] = s.why[i]
+		}
+	}
+	return m
+}
+
+// report writes a change of one reason to the log.
+func (r *Registry) report(s *standing, reason uint32, on bool, why string) {
+	r.mu.Lock()
+	log := r.log
+	r.mu.Unlock()
+	if log == nil {
+		return
+	}
+	name := reasonNames()[bits.TrailingZeros32(reason)]
+	if on {
+		log.Warn("endpoint is out", "upstream", s.upstream, "endpoint", s.address, "state", name, "reason", why)
+		return
+	}
+	log.Info("endpoint is back", "upstream", s.upstream, "endpoint", s.address, "was", name, "reason", why, "usable", s.usable())
 }
 
 // refresh makes the clusters of an upstream look at their endpoints again.
