@@ -40,6 +40,8 @@ type Config struct {
 	// one asks Admit first.
 	Breaker *Breaker
 	Retry   *Retry
+	// HealthCheck is nil if endpoints aren't asked how they are.
+	HealthCheck *HealthCheck
 	// Discovery is where the endpoints come from; nil: Endpoints.
 	Discovery *Discovery
 }
@@ -81,6 +83,7 @@ type Cluster struct {
 	source   *source  // nil: the members don't change
 	circuit  *circuit // nil: neither breaker nor further tries
 	closed   atomic.Bool
+	number   uint64 // the latest cluster has the highest
 
 	changing sync.Mutex // held by whoever replaces members
 }
@@ -90,6 +93,10 @@ type Cluster struct {
 type members struct {
 	all      []member // every endpoint of the cluster
 	balancer balancer // of those that may be asked
+	// usable is how many are well. While it is too few, panicking, others may be
+	// asked as well.
+	usable    int
+	panicking bool
 }
 
 // member is an endpoint with what it is in this cluster.
@@ -162,6 +169,7 @@ func (c *Cluster) Close() {
 		c.registry.unfollow(c, c.source)
 	}
 	c.registry.leave(c)
+	c.registry.direct(c.config.Name) // the settings of those that stay are in force again
 	c.releaseMembers(c.members.Load())
 	c.registry.releaseCircuit(c.circuit)
 }
@@ -169,24 +177,28 @@ func (c *Cluster) Close() {
 // set replaces the endpoints. Those that stay keep their connections and counts;
 // those that go close when their requests have ended.
 func (c *Cluster) set(endpoints []EndpointConfig) {
+	c.replace(endpoints)
+	c.registry.direct(c.config.Name)
+}
+
+func (c *Cluster) replace(endpoints []EndpointConfig) {
 	c.changing.Lock()
 	defer c.changing.Unlock()
 	r := c.registry
-	next := &members{}
+	var all []member
 	at := make(map[string]int, len(endpoints))
 	r.mu.Lock()
 	for _, ec := range endpoints {
 		weight := max(ec.Weight, 1)
 		if i, ok := at[ec.Address]; ok {
-			next.all[i].weight += weight
+			all[i].weight += weight
 			continue
 		}
-		at[ec.Address] = len(next.all)
-		next.all = append(next.all, member{r.endpoint(c.config, ec.Address), weight, ec.Labels})
+		at[ec.Address] = len(all)
+		all = append(all, member{r.endpoint(c.config, ec.Address), weight, ec.Labels})
 	}
 	r.mu.Unlock()
-	next.balancer = c.balance(next.all)
-	c.releaseMembers(c.members.Swap(next))
+	c.releaseMembers(c.members.Swap(c.balance(all)))
 }
 
 // refresh looks again at which endpoints may be asked.
@@ -194,29 +206,18 @@ func (c *Cluster) refresh() {
 	c.changing.Lock()
 	defer c.changing.Unlock()
 	if old := c.members.Load(); old != nil {
-		c.members.Store(&members{old.all, c.balance(old.all)})
+		c.members.Store(c.balance(old.all))
 	}
 }
 
 // balance makes the balancer of those of all that may be asked.
-func (c *Cluster) balance(all []member) balancer {
-	usable := c.usable(all)
-	b, ok := newBalancer(c.config.Balance, usable)
+func (c *Cluster) balance(all []member) *members {
+	list, well, panicking := c.usable(all)
+	b, ok := newBalancer(c.config.Balance, list)
 	if !ok {
-		b = newLeastRequest(usable)
+		b = newLeastRequest(list)
 	}
-	return b
-}
-
-// usable returns the members that may be asked.
-func (c *Cluster) usable(all []member) []member {
-	list := make([]member, 0, len(all))
-	for _, m := range all {
-		if m.standing.usable() {
-			list = append(list, m)
-		}
-	}
-	return list
+	return &members{all, b, well, panicking}
 }
 
 func (c *Cluster) releaseMembers(m *members) {

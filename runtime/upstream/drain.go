@@ -41,7 +41,7 @@ func (r *Registry) Drain(upstream, address string, on bool) error {
 // unknown says what there is instead. r.mu is held.
 func (r *Registry) unknown(upstream, address string) error {
 	var upstreams, addresses []string
-	for name := range r.clusters {
+	for name := range r.watches {
 		upstreams = append(upstreams, name)
 	}
 	for k := range r.standings {
@@ -51,7 +51,7 @@ func (r *Registry) unknown(upstream, address string) error {
 	}
 	slices.Sort(upstreams)
 	slices.Sort(addresses)
-	if _, ok := r.clusters[upstream]; !ok {
+	if _, ok := r.watches[upstream]; !ok {
 		return &UnknownError{What: "upstream", Name: upstream, Known: upstreams}
 	}
 	return &UnknownError{What: "endpoint", Name: address, Known: addresses}

@@ -22,14 +22,17 @@ type Registry struct {
 	endpoints map[key]*Endpoint
 	circuits  map[string]*circuit
 	standings map[standingKey]*standing
-	clusters  map[string]map[*Cluster]struct{} // by upstream
+	watches   map[string]*watch // by upstream
+	joined    uint64            // clusters so far
 	sources   map[sourceKey]*source
 	lookup    lookup                      // nil: the system's DNS servers
 	series    map[*telemetry.Endpoint]int // how many endpoints count into each
 	log       *slog.Logger                // of changes of state; nil: none
 
-	stop  context.CancelFunc
-	ended <-chan struct{} // the reaper has returned
+	over   context.Context // done once Close was called
+	stop   context.CancelFunc
+	ended  <-chan struct{} // the reaper has returned
+	checks sync.WaitGroup  // checkers and detectors, begun under mu
 }
 
 // key is the identity of an endpoint: what makes its connections and its health
@@ -64,8 +67,8 @@ func NewRegistry(m *telemetry.Metrics) *Registry {
 	ended := make(chan struct{})
 	r := &Registry{
 		metrics: m, endpoints: map[key]*Endpoint{}, circuits: map[string]*circuit{}, standings: map[standingKey]*standing{},
-		clusters: map[string]map[*Cluster]struct{}{}, sources: map[sourceKey]*source{}, series: map[*telemetry.Endpoint]int{},
-		stop: stop, ended: ended,
+		watches: map[string]*watch{}, sources: map[sourceKey]*source{}, series: map[*telemetry.Endpoint]int{},
+		over: ctx, stop: stop, ended: ended,
 	}
 	go func() {
 		defer close(ended)
@@ -187,8 +190,11 @@ func (r *Registry) reap(ctx context.Context) {
 // Close closes all idle connections and ends the registry. Connections in use
 // close when they are released. Closing again does nothing.
 func (r *Registry) Close() {
+	r.mu.Lock() // so that no check begins any more
 	r.stop()
+	r.mu.Unlock()
 	<-r.ended
+	r.checks.Wait()
 	for _, e := range r.all() {
 		e.close()
 	}

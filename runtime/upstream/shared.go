@@ -54,24 +54,35 @@ func (e *Endpoint) shares() bool {
 
 // agreed reports whether nc speaks HTTP/2, and remembers what ALPN decided.
 func (e *Endpoint) agreed(nc net.Conn) bool {
-	t, ok := nc.(*tls.Conn)
-	if !e.key.auto || !ok {
-		return e.key.http2
+	h2 := negotiated(e.key, nc)
+	if !e.key.auto {
+		return h2
 	}
-	h2 := t.ConnectionState().NegotiatedProtocol == "h2"
 	e.mu.Lock()
 	e.solo = !h2
 	e.mu.Unlock()
 	return h2
 }
 
+// negotiated reports whether nc, which is new, speaks HTTP/2.
+func negotiated(k key, nc net.Conn) bool {
+	t, ok := nc.(*tls.Conn)
+	if !k.auto || !ok {
+		return k.http2
+	}
+	return t.ConnectionState().NegotiatedProtocol == "h2"
+}
+
+func (e *Endpoint) scheme() string {
+	if e.tls != nil {
+		return "https"
+	}
+	return "http"
+}
+
 // share makes a shared connection of nc and returns its first stream.
 func (e *Endpoint) share(nc net.Conn) (Conn, error) {
-	scheme := "http"
-	if e.tls != nil {
-		scheme = "https"
-	}
-	c := http2.NewClientConn(nc, scheme, http1.Limits{})
+	c := http2.NewClientConn(nc, e.scheme(), http1.Limits{})
 	s := c.Open()
 	if s == nil { // closed at once
 		e.Failed("connect")

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"log/slog"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -16,8 +17,9 @@ type standing struct {
 	barred atomic.Uint32
 	refs   int // guarded by the registry
 
-	mu  sync.Mutex
-	why [reasonsToBar]string // of each bit of barred, for people
+	mu     sync.Mutex           // taken after the registry's
+	why    [reasonsToBar]string // of each bit of barred, for people
+	health checkup
 }
 
 // The reasons to bar an address.
@@ -53,23 +55,29 @@ func (r *Registry) standing(upstream, address string) *standing {
 func (r *Registry) forget(s *standing) {
 	if s.refs--; s.refs == 0 {
 		delete(r.standings, standingKey{s.upstream, s.address})
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if c := s.health.checker; c != nil {
+			c.stop()
+			s.health.checker = nil
+		}
 	}
 }
 
 // bar sets or clears one reason against an address, and makes the clusters that
 // have it choose among the others. It reports whether that changed anything.
 func (r *Registry) bar(s *standing, reason uint32, on bool, why string) bool {
-	if !s.set(reason, on, why) {
-		return false
+	s.mu.Lock()
+	changed := s.change(reason, on, why)
+	s.mu.Unlock()
+	if changed {
+		r.refresh(s.upstream)
 	}
-	r.refresh(s.upstream)
-	return true
+	return changed
 }
 
-// set does so for the address alone.
-func (s *standing) set(reason uint32, on bool, why string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// change does so for the address alone. s.mu is held.
+func (s *standing) change(reason uint32, on bool, why string) bool {
 	old := s.barred.Load()
 	next := old &^ reason
 	if on {
@@ -97,11 +105,15 @@ func (s *standing) reasons() map[string]string {
 	return m
 }
 
+func (r *Registry) logger() *slog.Logger {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log
+}
+
 // report writes a change of one reason to the log.
 func (r *Registry) report(s *standing, reason uint32, on bool, why string) {
-	r.mu.Lock()
-	log := r.log
-	r.mu.Unlock()
+	log := r.logger()
 	if log == nil {
 		return
 	}
@@ -111,37 +123,4 @@ func (r *Registry) report(s *standing, reason uint32, on bool, why string) {
 		return
 	}
 	log.Info("endpoint is back", "upstream", s.upstream, "endpoint", s.address, "was", name, "reason", why, "usable", s.usable())
-}
-
-// refresh makes the clusters of an upstream look at their endpoints again.
-func (r *Registry) refresh(upstream string) {
-	r.mu.Lock()
-	list := make([]*Cluster, 0, len(r.clusters[upstream]))
-	for c := range r.clusters[upstream] {
-		list = append(list, c)
-	}
-	r.mu.Unlock()
-	for _, c := range list {
-		c.refresh()
-	}
-}
-
-// join makes c one of those that refresh finds. r.mu is held.
-func (r *Registry) join(c *Cluster) {
-	of := r.clusters[c.config.Name]
-	if of == nil {
-		of = map[*Cluster]struct{}{}
-		r.clusters[c.config.Name] = of
-	}
-	of[c] = struct{}{}
-}
-
-// leave ends what join began.
-func (r *Registry) leave(c *Cluster) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	of := r.clusters[c.config.Name]
-	if delete(of, c); len(of) == 0 {
-		delete(r.clusters, c.config.Name)
-	}
 }
