@@ -99,7 +99,7 @@ func (f *flags) input() *input {
 		in.cache = filepath.Join(dir, "headgate")
 	}
 	f.Var(in.vars, "var", "set variable `NAME=VALUE`; may be repeated")
-	f.StringVar(&in.cache, "cache", in.cache, "`directory` for compiled plugins; \"\" keeps them in memory")
+	f.StringVar(&in.cache, "cache", in.cache, "`directory` for plugins, compiled and from the network; \"\" keeps them in memory")
 	return in
 }
 

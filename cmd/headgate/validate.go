@@ -12,7 +12,8 @@ import (
 
 const validateUsage = `
 Check everything that a start would check, plugins and policies compiled. No
-socket is bound and no network is used. All errors are shown at once.
+socket is bound, and the network is used only for plugins that come from there
+and are not in -cache. All errors are shown at once.
 
   headgate validate DIR|FILE...
   headgate validate -o json examples/quickstart

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -15,22 +14,16 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"oras.land/oras-go/v2/registry/remote"
-
-	"github.com/headgate/headgate/test/need"
+	"github.com/headgate/headgate/test/registry"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -110,99 +103,35 @@ func TestURL(t *testing.T) {
 	}
 }
 
-// registry is docker's on loopback.
+// registryServer is a registry and the test that asks it.
 type registryServer struct {
-	t    *testing.T
-	addr string
-	stop func()
+	t *testing.T
+	*registry.Server
 }
 
-func startRegistry(t *testing.T) *registryServer {
-	program := need.Program(t, "docker-registry")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	dir := t.TempDir()
-	conf := filepath.Join(dir, "config.yml")
-	text := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n", filepath.Join(dir, "data"), addr)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "serve", conf)
-	cmd.Env = []string{"OTEL_TRACES_EXPORTER=none", "PATH=" + os.Getenv("PATH")}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stopped := false
-	r := &registryServer{t, addr, func() {
-		if !stopped {
-			stopped = true
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		}
-	}}
-	t.Cleanup(r.stop)
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		res, err := http.Get("http://" + addr + "/v2/")
-		if err == nil {
-			res.Body.Close()
-			return r
-		}
-		if time.Since(begin) > 20*time.Second {
-			t.Fatal(err)
-		}
-	}
-}
+func startRegistry(t *testing.T) *registryServer { return &registryServer{t, registry.Start(t)} }
 
-// blob is a layer to push.
+func (r *registryServer) of(t *testing.T) *registryServer { return &registryServer{t, r.Server} }
+
+// blob is a registry.Blob.
 type blob struct {
 	mediaType string
 	data      []byte
 	notes     map[string]string
 }
 
-// push stores an image under a tag and returns its descriptor.
 func (r *registryServer) push(repository, tag, manifestType string, config blob, layers ...blob) ocispec.Descriptor {
 	r.t.Helper()
-	repo, err := remote.NewRepository(r.addr + "/" + repository)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	repo.PlainHTTP = true
-	put := func(b blob) ocispec.Descriptor {
-		d := ocispec.Descriptor{MediaType: b.mediaType, Digest: digest.FromBytes(b.data), Size: int64(len(b.data)), Annotations: b.notes}
-		if err := repo.Push(context.Background(), d, bytes.NewReader(b.data)); err != nil {
-			r.t.Fatal(err)
-		}
-		return d
-	}
-	m := ocispec.Manifest{MediaType: manifestType, Config: put(config)}
-	m.SchemaVersion = 2
+	var list []registry.Blob
 	for _, l := range layers {
-		m.Layers = append(m.Layers, put(l))
+		list = append(list, registry.Blob{MediaType: l.mediaType, Data: l.data, Annotations: l.notes})
 	}
-	return r.tag(repo, tag, manifestType, m)
-}
-
-func (r *registryServer) tag(repo *remote.Repository, tag, mediaType string, document any) ocispec.Descriptor {
-	r.t.Helper()
-	b, err := json.Marshal(document)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	d := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
-	if err := repo.PushReference(context.Background(), d, bytes.NewReader(b), tag); err != nil {
-		r.t.Fatal(err)
-	}
-	return d
+	return r.Push(r.t, repository, tag, manifestType, registry.Blob{MediaType: config.mediaType, Data: config.data, Annotations: config.notes}, list...)
 }
 
 func (r *registryServer) ref(name string) Ref {
 	r.t.Helper()
-	ref, err := Parse("oci://" + r.addr + "/" + name)
+	ref, err := Parse("oci://" + r.Addr + "/" + name)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -271,7 +200,7 @@ func TestLayouts(t *testing.T) {
 		{"broken-archive", ociImage, ociConfig, []blob{{ociTar, []byte("hello"), nil}}, "neither a module nor an archive"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := &registryServer{t: t, addr: r.addr}
+			r := r.of(t)
 			d := r.push(c.name, "v1", c.manifest, c.config, c.layers...)
 			for _, name := range []string{c.name + ":v1", c.name + "@" + d.Digest.String(), c.name + ":v1@" + d.Digest.String()} {
 				got, err := New(Options{}).Module(t.Context(), r.ref(name))
@@ -282,16 +211,14 @@ func TestLayouts(t *testing.T) {
 		})
 	}
 	t.Run("index", func(t *testing.T) {
-		r := &registryServer{t: t, addr: r.addr}
-		repo, _ := remote.NewRepository(r.addr + "/index")
-		repo.PlainHTTP = true
+		r := r.of(t)
 		linux := r.push("index", "linux", ociImage, ociConfig, blob{ociTar, archive(t, "bin/true", "x"), nil})
 		filter := r.push("index", "wasm", ociImage, ociConfig, blob{ociTar, archive(t, "plugin.wasm", text), nil})
 		linux.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
 		filter.Platform = &ocispec.Platform{OS: "wasip1", Architecture: "wasm"}
 		index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{linux, filter}}
 		index.SchemaVersion = 2
-		r.tag(repo, "v1", ocispec.MediaTypeImageIndex, index)
+		r.Tag(t, "index", "v1", ocispec.MediaTypeImageIndex, index)
 		if got, err := New(Options{}).Module(t.Context(), r.ref("index:v1")); err != nil || !bytes.Equal(got, module) {
 			t.Errorf("%q %v", got, err)
 		}
@@ -330,7 +257,7 @@ func TestLock(t *testing.T) {
 	if _, err := New(o).Module(t.Context(), wrong); err == nil {
 		t.Error("another digest than the configured one was taken")
 	}
-	r.stop()
+	r.Stop()
 	want("without a network", two)
 	if _, err := New(Options{Dir: t.TempDir()}).Module(t.Context(), ref); err == nil {
 		t.Error("got a module from nowhere")
@@ -400,7 +327,7 @@ func TestSignature(t *testing.T) {
 	all := signers(t)
 	for name, s := range all {
 		t.Run(name, func(t *testing.T) {
-			r := &registryServer{t: t, addr: r.addr}
+			r := r.of(t)
 			d := r.push(name, "v1", ociImage, envoyConfig, blob{envoyLayer, module, nil})
 			other := r.push(name, "v2", ociImage, envoyConfig, blob{envoyLayer, wasm("other"), nil})
 			ref := r.ref(name + ":v1")

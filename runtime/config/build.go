@@ -15,6 +15,7 @@ import (
 
 	"github.com/headgate/headgate/host"
 	"github.com/headgate/headgate/host/builtin"
+	"github.com/headgate/headgate/host/source"
 	"github.com/headgate/headgate/policies"
 	"github.com/headgate/headgate/runtime/certs"
 	"github.com/headgate/headgate/runtime/exchange"
@@ -30,8 +31,10 @@ type Deps struct {
 	Upstreams    *upstream.Registry
 	Certificates *certs.Store
 	Host         *host.Host
-	Metrics      *telemetry.Metrics
-	Log          *slog.Logger
+	// Modules has the plugins that come over the network.
+	Modules *source.Store
+	Metrics *telemetry.Metrics
+	Log     *slog.Logger
 	// Stdout and Stderr take access and decision logs; nil is the process's.
 	Stdout, Stderr io.Writer
 	// Check builds only to see whether it can be done: log files are not opened,
@@ -133,16 +136,9 @@ func Build(ctx context.Context, c *Config, d Deps) (*Generation, *Diagnostics) {
 func (b *builder) onClose(f func()) { b.gen.closers = append(b.gen.closers, f) }
 
 func (b *builder) plugin(p *Plugin) {
-	wasm, err := readModule(p.Path)
-	if err != nil {
-		b.diags.errorf(p.SourceRange, "Unreadable file", "plugin.source: %s can't be read: %s.", p.Path, reason(err))
+	wasm, ok := b.module(p)
+	if !ok {
 		return
-	}
-	if p.SHA256 != "" {
-		if sum := sha256.Sum256(wasm); hex.EncodeToString(sum[:]) != p.SHA256 {
-			b.diags.errorf(p.SumRange, "Wrong digest", "The SHA-256 of %s is %x. If this is the module that you mean, write it here.", p.Path, sum)
-			return
-		}
 	}
 	made, err := b.d.Host.Plugin(b.ctx, host.Spec{
 		Name: p.Name, Wasm: wasm, Filter: p.Filter, Concurrency: p.Concurrency,
@@ -160,6 +156,29 @@ func (b *builder) plugin(p *Plugin) {
 	}
 	b.plugins[p.Name] = made
 	b.onClose(made.Close)
+}
+
+// module reads the module of a plugin, or gets it.
+func (b *builder) module(p *Plugin) ([]byte, bool) {
+	if p.Remote != nil {
+		wasm, err := b.d.Modules.Module(b.ctx, *p.Remote)
+		if err != nil {
+			b.diags.errorf(p.SourceRange, "No module", "plugin.source: %s can't be had: %s.", p.Remote.Text, err)
+		}
+		return wasm, err == nil
+	}
+	wasm, err := readModule(p.Path)
+	if err != nil {
+		b.diags.errorf(p.SourceRange, "Unreadable file", "plugin.source: %s can't be read: %s.", p.Path, reason(err))
+		return nil, false
+	}
+	if p.SHA256 != "" {
+		if sum := sha256.Sum256(wasm); hex.EncodeToString(sum[:]) != p.SHA256 {
+			b.diags.errorf(p.SumRange, "Wrong digest", "The SHA-256 of %s is %x. If this is the module that you mean, write it here.", p.Path, sum)
+			return nil, false
+		}
+	}
+	return wasm, true
 }
 
 // maxModule bounds a WebAssembly module.
@@ -214,7 +233,7 @@ func (b *builder) cluster(u *Upstream) {
 	c := upstream.Config{
 		Name: u.Name, Balance: u.Balance, ConnectTimeout: u.ConnectTimeout, Timeout: u.Timeout,
 		IdleTimeout: u.IdleTimeout, MaxIdle: u.MaxIdle, HTTP2: u.HTTP2, Auto: u.Auto, TLS: u.TLS, ProxyProtocol: u.ProxyProtocol,
-		Breaker: u.Breaker, Retry: u.Retry, Discovery: u.Discovery,
+		HealthCheck: u.HealthCheck, Breaker: u.Breaker, Retry: u.Retry, Discovery: u.Discovery,
 	}
 	for _, e := range u.Endpoints {
 		c.Endpoints = append(c.Endpoints, upstream.EndpointConfig{Address: e.Address, Weight: e.Weight, Labels: e.Labels})

@@ -11,14 +11,16 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/headgate/headgate/host/source"
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
 // Plugin is a plugin block.
 type Plugin struct {
 	Name string
-	// Path is the module's file, resolved.
+	// Path is the module's file, resolved; "" if Remote says where it is.
 	Path         string
+	Remote       *source.Ref
 	SHA256       string // lower-case hex, or ""
 	Filter       string
 	Concurrency  int
@@ -49,13 +51,8 @@ func (l *loader) decodePlugin(b block) {
 		l.diags.errorf(b.LabelRanges[0], "Reserved name", "%q is a built-in filter: a plugin needs another name.", p.Name)
 	}
 	s.pluginSource(p)
-	if s.text("sha256", &p.SHA256, "<64 hex digits>") && p.SHA256 != "" {
-		p.SHA256 = strings.ToLower(strings.TrimPrefix(p.SHA256, "sha256:"))
-		if sum, err := hex.DecodeString(p.SHA256); err != nil || len(sum) != 32 {
-			l.diags.errorf(p.SumRange, "Invalid digest", "plugin.sha256 takes 64 hexadecimal digits, as sha256sum prints them.")
-			p.SHA256 = ""
-		}
-	}
+	s.digest(p)
+	s.publicKey(p)
 	s.text("filter", &p.Filter, "name")
 	s.only("vm_config", cty.StringVal(""))
 	s.number("concurrency", &p.Concurrency, 1, 10_000)
@@ -70,21 +67,67 @@ func (l *loader) decodePlugin(b block) {
 }
 
 func (s *section) pluginSource(p *Plugin) {
-	var source string
-	if !s.require("source", `"./filter.wasm"`) || !s.text("source", &source, "./filter.wasm") {
+	var text string
+	if !s.require("source", `"./filter.wasm"`) || !s.text("source", &text, "./filter.wasm") {
 		return
 	}
 	switch {
-	case strings.HasPrefix(source, "https://") || strings.HasPrefix(source, "http://"):
-		s.l.refuse(p.SourceRange, "A plugin from a URL")
-	case strings.HasPrefix(source, "oci://"):
-		s.l.refuse(p.SourceRange, "A plugin from a registry")
-	case source == "":
+	case text == "":
 		s.l.diags.errorf(p.SourceRange, "Invalid source", "plugin.source is the path of a WebAssembly module. Write for example: source = \"./filter.wasm\"")
+	case source.Remote(text):
+		r, err := source.Parse(text)
+		if err != nil {
+			s.l.diags.errorf(p.SourceRange, "Invalid source", "plugin.source: %s.", err)
+			return
+		}
+		p.Remote = &r
 	default:
-		p.Path = s.scope.resolve(source)
+		p.Path = s.scope.resolve(text)
 		s.l.watch(p.Path)
 		s.mustExist("source", p.SourceRange, p.Path, false)
+	}
+}
+
+// digest decodes sha256, which a URL needs.
+func (s *section) digest(p *Plugin) {
+	if s.text("sha256", &p.SHA256, "<64 hex digits>") && p.SHA256 != "" {
+		p.SHA256 = strings.ToLower(strings.TrimPrefix(p.SHA256, "sha256:"))
+		if sum, err := hex.DecodeString(p.SHA256); err != nil || len(sum) != 32 {
+			s.l.diags.errorf(p.SumRange, "Invalid digest", "plugin.sha256 takes 64 hexadecimal digits, as sha256sum prints them.")
+			return
+		}
+	}
+	if p.Remote == nil {
+		return
+	}
+	if p.Remote.SHA256 = p.SHA256; p.Remote.URL() && p.SHA256 == "" {
+		s.l.diags.errorf(p.SourceRange, "Missing digest", "A plugin from a URL needs plugin.sha256, so that nobody but you decides what runs. Write the 64 hexadecimal digits that sha256sum prints.")
+	}
+}
+
+// publicKey decodes public_key_file, for images.
+func (s *section) publicKey(p *Plugin) {
+	var file string
+	if !s.text("public_key_file", &file, "cosign.pub") || file == "" {
+		return
+	}
+	rng := s.rangeOf("public_key_file")
+	if p.Remote == nil || p.Remote.URL() {
+		s.l.diags.errorf(rng, "Nothing to verify", "plugin.public_key_file is for plugins from registries: only images carry signatures.")
+		return
+	}
+	file = s.scope.resolve(file)
+	s.l.watch(file)
+	if !s.mustExist("public_key_file", rng, file, false) {
+		return
+	}
+	text, err := readFile(file)
+	if err != nil {
+		s.l.diags.errorf(rng, "Unreadable file", "plugin.public_key_file: %s can't be read: %s.", file, reason(err))
+		return
+	}
+	if p.Remote.Key, err = source.ParseKey(text); err != nil {
+		s.l.diags.errorf(rng, "Invalid key", "plugin.public_key_file: %s is no public key: %s.", file, err)
 	}
 }
 

@@ -3,8 +3,9 @@ package config
 var pluginSpec = &spec{
 	doc: "A WebAssembly module whose filters routes and chains can use.", label: "name", many: true,
 	args: []argSpec{
-		{"source", typeString, required, "A path, https://... or oci://registry/repository@sha256:...", nil},
+		{"source", typeString, required, "A path, https://... or oci://registry/repository, with :tag or @sha256:digest.", nil},
 		{"sha256", typeString, `""`, "The digest of the module; required for https.", nil},
+		{"public_key_file", typeString, `""`, "The key that must have signed the image, as cosign does; PEM. For oci.", nil},
 		{"filter", typeString, `""`, "Which filter of a module that holds several; the root_id of proxy-wasm.", nil},
 		{"vm_config", typeString, `""`, "The configuration of the virtual machine, for proxy-wasm.", nil},
 		{"concurrency", typeNumber, "1", "Exchanges that may be inside one instance at once. A trap fails all of them.", nil},

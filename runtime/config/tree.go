@@ -302,7 +302,9 @@ func (t *treeBuilder) secret(v cty.Value) string {
 func (c *Config) Digests() map[string]string {
 	out := map[string]string{}
 	for _, p := range c.Plugins {
-		out["plugin."+p.Name] = filesDigest([]string{p.Path})
+		if p.Remote == nil {
+			out["plugin."+p.Name] = filesDigest([]string{p.Path})
+		}
 	}
 	for _, p := range c.Policies {
 		out["policy."+p.Name] = filesDigest(append(slices.Clone(p.Rego), p.Data...))

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/headgate/headgate/host"
+	"github.com/headgate/headgate/host/source"
 	"github.com/headgate/headgate/runtime/admin"
 	"github.com/headgate/headgate/runtime/certs"
 	"github.com/headgate/headgate/runtime/config"
@@ -28,7 +29,8 @@ import (
 // Options say where a gateway finds its configuration and where it speaks.
 type Options struct {
 	Source config.Source
-	// CacheDir keeps compiled plugins between runs; "" keeps them in memory.
+	// CacheDir keeps plugins between runs, compiled ones and those that came over
+	// the network; "" keeps them in memory.
 	CacheDir string
 	// PIDFile is where Run writes the number of the process that serves; "" is
 	// nowhere.
@@ -49,6 +51,7 @@ type Gateway struct {
 	upstreams *upstream.Registry
 	certs     *certs.Store
 	host      *host.Host
+	modules   *source.Store
 	engine    *proxy.Engine
 	listeners *listen.Set
 
@@ -114,6 +117,7 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 	if err != nil {
 		return nil, err
 	}
+	g.modules = source.New(source.Options{Dir: modulesDir(o.CacheDir)})
 	g.upstreams = upstream.NewRegistry(g.metrics)
 	g.upstreams.LogTo(g.log)
 	telemetry.RegisterCircuits(g.registry, g.upstreams.Circuits)

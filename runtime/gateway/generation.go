@@ -17,7 +17,7 @@ type generation struct {
 
 func (g *Gateway) deps() config.Deps {
 	return config.Deps{
-		Upstreams: g.upstreams, Certificates: g.certs, Host: g.host, Metrics: g.metrics, Log: g.log,
+		Upstreams: g.upstreams, Certificates: g.certs, Host: g.host, Modules: g.modules, Metrics: g.metrics, Log: g.log,
 		Stdout: g.opts.Stdout, Stderr: g.opts.Stderr, Check: g.checking,
 	}
 }

@@ -1,7 +1,7 @@
 plugin "a" { # ERROR: needs source
 }
 plugin "b" {
-  source      = "https://example.com/x.wasm" # ERROR: not available
+  source      = "https://example.com/x.wasm"
   sha256      = "abc"                        # ERROR: 64 hexadecimal digits
   vm_config   = "x"                          # ERROR: not available
   concurrency = 0                            # ERROR: from 1
@@ -22,7 +22,21 @@ plugin "c" {
   source = "missing.wasm" # ERROR: can't be read: no such file
 }
 plugin "d" {
-  source = "oci://x/y" # ERROR: not available
+  source = "oci://x/Y" # ERROR: not the name of an image
+}
+plugin "remote" {
+  source = "https://example.com/x.wasm" # ERROR: needs plugin.sha256
+}
+plugin "clear" {
+  source = "http://example.com/x.wasm" # ERROR: not from http://
+}
+plugin "key" {
+  source          = "../good/geo.module"
+  public_key_file = "plugin.hcl" # ERROR: only images carry signatures
+}
+plugin "nokey" {
+  source          = "oci://registry.example.com/geo:v1"
+  public_key_file = "plugin.hcl" # ERROR: is no public key
 }
 plugin "e" {
   source = "../good" # ERROR: is a directory
