@@ -27,6 +27,8 @@ type decision struct {
 	body   string
 
 	metadata map[string]any
+
+	extension
 }
 
 type field struct {
@@ -52,7 +54,7 @@ func (d *decision) decodeObject(o ast.Object) error {
 	if o.Get(keys.allowed) == nil {
 		return fmt.Errorf("the decision has no %q", "allowed")
 	}
-	return o.Iter(func(k, v *ast.Term) error {
+	err := o.Iter(func(k, v *ast.Term) error {
 		key, ok := k.Value.(ast.String)
 		if !ok {
 			return nil
@@ -101,6 +103,14 @@ func (d *decision) decodeObject(o ast.Object) error {
 			d.removeQuery, err = texts(name, v)
 		}
 		return err
+	})
+	if err != nil {
+		return err
+	}
+	// After dynamic_metadata, which obligations are added to.
+	return o.Iter(func(k, v *ast.Term) error {
+		name, _ := k.Value.(ast.String)
+		return d.decodeExtension(string(name), v)
 	})
 }
 
@@ -231,6 +241,15 @@ func (d *decision) editRequest(r *exchange.Request) {
 	}
 	if len(d.setQuery) > 0 || len(d.removeQuery) > 0 {
 		r.RawQuery = d.editQuery(r.RawQuery)
+	}
+}
+
+// editResponse adds what an allowing decision has for the client.
+func (d *decision) editResponse(h *exchange.Head) {
+	for _, f := range d.responseHeaders {
+		for _, v := range f.values {
+			h.Add(f.name, v)
+		}
 	}
 }
 

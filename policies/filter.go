@@ -49,12 +49,12 @@ func (f *filter) Request(x *exchange.Exchange) exchange.Verdict {
 
 // Response implements exchange.Filter.
 func (f *filter) Response(x *exchange.Exchange) exchange.Verdict {
-	if out, ok := x.State().(*outcome); ok {
-		for _, f := range out.responseHeaders {
-			for _, v := range f.values {
-				x.Response.Head.Add(f.name, v)
-			}
-		}
+	switch s := x.State().(type) {
+	case *outcome:
+		s.editResponse(&x.Response.Head)
+	case *answerPart:
+		s.out.editResponse(&x.Response.Head)
+		addLimits(&x.Response.Head, s.limits)
 	}
 	return exchange.Continue
 }
@@ -168,13 +168,21 @@ func (f *filter) apply(x *exchange.Exchange, out *outcome) (exchange.Verdict, st
 		}
 		x.Metadata[p.name] = out.metadata
 	}
+	x.Fields = append(x.Fields, out.log...)
 	if !out.allowed {
 		return out.answer(x), denied
 	}
-	out.editRequest(&x.Request)
-	if len(out.responseHeaders) > 0 {
+	if len(out.limits) > 0 && p.opts.Limiter != nil {
+		ok, fields, wait := p.limited(x, out.limits)
+		if !ok {
+			return tooMany(x, fields, wait), denied
+		}
+		x.SetState(&answerPart{out, fields})
+	} else if len(out.responseHeaders) > 0 {
 		x.SetState(out)
 	}
+	out.editRequest(&x.Request)
+	out.extend(x)
 	return exchange.Continue, allowed
 }
 

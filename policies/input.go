@@ -228,14 +228,19 @@ func (b *builder) pathQuery() *ast.Term {
 }
 
 func (b *builder) metadata(decisionID string) *ast.Term {
+	out := append(b.published(), part{keys.openPolicyAgent, ast.ObjectTerm(part{keys.decisionID, ast.StringTerm(decisionID)})})
+	return ast.ObjectTerm(part{keys.filterMetadata, ast.ObjectTerm(out...)})
+}
+
+// published is what other filters told about the exchange.
+func (b *builder) published() []part {
 	out := make([]part, 0, len(b.x.Metadata)+1)
 	for name, v := range b.x.Metadata {
 		if val, err := ast.InterfaceToValue(v); err == nil {
 			out = append(out, part{ast.StringTerm(name), ast.NewTerm(val)})
 		}
 	}
-	out = append(out, part{keys.openPolicyAgent, ast.ObjectTerm(part{keys.decisionID, ast.StringTerm(decisionID)})})
-	return ast.ObjectTerm(part{keys.filterMetadata, ast.ObjectTerm(out...)})
+	return out
 }
 
 // headgate is what Envoy does not know.
@@ -254,6 +259,9 @@ func (b *builder) headgate() []part {
 	}
 	if w.subject || w.consumer || w.claims {
 		out = append(out, part{keys.auth, b.auth()})
+	}
+	if w.filters {
+		out = append(out, part{keys.filters, ast.ObjectTerm(b.published()...)})
 	}
 	if w.remoteIP && x.RemoteIP.IsValid() {
 		out = append(out, part{keys.remoteIP, ast.StringTerm(x.RemoteIP.String())})

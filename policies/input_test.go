@@ -79,7 +79,8 @@ func TestWholeInput(t *testing.T) {
 	"version": {"encoding": "protojson", "ext_authz": "v3"},
 	"headgate": {
 		"route": "orders", "path": {"id": "a/b"}, "remote_ip": "172.17.0.10",
-		"auth": {"subject": "alice", "claims": {"roles": ["admin"], "n": 3}}
+		"auth": {"subject": "alice", "claims": {"roles": ["admin"], "n": 3}},
+		"filters": {"geo": {"country": "DE"}}
 	}
 }`
 	var w any

@@ -206,6 +206,9 @@ func (k *keyer) headgate(w *want, x *exchange.Exchange) bool {
 	if w.consumer {
 		k.text(x.Auth.Consumer)
 	}
+	if w.allFilters && !k.value(x.Metadata) || !k.members(x.Metadata, w.filterNames) {
+		return false
+	}
 	return !w.claims || k.claims(w, x.Auth.Claims)
 }
 

@@ -46,7 +46,9 @@ type Decisions interface {
 // Options are what a policy uses of its surroundings. All may be nil.
 type Options struct {
 	Decisions Decisions
-	Log       *slog.Logger
+	// Limiter counts for rate_limits; nil: they are not enforced.
+	Limiter Limiter
+	Log     *slog.Logger
 }
 
 // Policy is compiled Rego with its data. It is immutable and serves many

@@ -163,7 +163,10 @@ type want struct {
 	queryNames                             []string
 	parsedBody, truncated, principal, vers bool
 
-	route, params, remoteIP   bool
+	route, params, remoteIP bool
+	// filters is what other filters published.
+	filters, allFilters       bool
+	filterNames               []string
 	paramNames                []string
 	subject, consumer, claims bool
 	claimNames                []string
@@ -183,16 +186,19 @@ func (r *reads) want() want {
 		protocol: http("protocol"), scheme: http("scheme"), query: http("query"), size: http("size"),
 		body: http("body"), truncatedHTTP: http("truncated_body"),
 		extensions: r.has("attributes", "contextExtensions"),
-		metadata:   r.has("attributes", "metadataContext"), metadataNames: r.names("attributes", "metadataContext", "filterMetadata"),
+		metadata:   r.has("attributes", "metadataContext"),
 		parsedPath: r.has("parsed_path"), segments: r.indexes("parsed_path"),
 		parsedQuery: r.has("parsed_query"), queryNames: r.names("parsed_query"),
 		parsedBody: r.has("parsed_body"), truncated: r.has("truncated_body"),
 		principal: r.has("source_principal"), vers: r.has("version"),
 		route: r.has("headgate", "route"), remoteIP: r.has("headgate", "remote_ip"),
-		params: r.has("headgate", "path"), paramNames: r.names("headgate", "path"),
+		filters: r.has("headgate", "filters"),
+		params:  r.has("headgate", "path"), paramNames: r.names("headgate", "path"),
 		subject: r.has("headgate", "auth", "subject"), consumer: r.has("headgate", "auth", "consumer"),
 		claims: r.has("headgate", "auth", "claims"), claimNames: r.names("headgate", "auth", "claims"),
 	}
+	w.metadataNames = r.names("attributes", "metadataContext", "filterMetadata")
+	w.filterNames, w.allFilters = r.names("headgate", "filters"), w.filters && r.at("headgate", "filters").all
 	if h := r.at("attributes", "request", "http", "headers"); h != nil {
 		w.allHeaders = h.all
 		for name := range h.kids {

@@ -154,6 +154,12 @@ type Exchange struct {
 	// log, by filter name. Nil until used.
 	Metadata map[string]any
 
+	// Upstream is the one of the route's that a filter chose; "" leaves it to the
+	// route.
+	Upstream string
+	// Fields are what filters add to the access log.
+	Fields []Param
+
 	// Failure says why the exchange failed; never shown to the client.
 	Failure error
 
@@ -187,6 +193,7 @@ func (x *Exchange) Reset(ctx context.Context, conn *Conn, front Front) {
 	clear(x.Params)
 	x.Params = x.Params[:0]
 	x.Auth, x.Metadata, x.Failure = Auth{}, nil, nil
+	x.Upstream, x.Fields = "", nil
 	clear(x.states)
 	x.states, x.step = x.states[:0], 0
 	x.Arena.reset()

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"strings"
@@ -34,6 +35,20 @@ type try struct {
 	timeout  time.Duration
 }
 
+// target is the upstream that a filter chose, or one of the split.
+func (f *flow) target() (*upstream.Cluster, error) {
+	name := f.x.Upstream
+	if name == "" {
+		return pick(f.route.Split), nil
+	}
+	for i := range f.route.Split {
+		if c := f.route.Split[i].Cluster; c.Name() == name {
+			return c, nil
+		}
+	}
+	return nil, filterFailed("upstream", fmt.Errorf("a filter chose the upstream %q, which is none of the route's", name))
+}
+
 // pick chooses the target of a split by weight.
 func pick(split []Target) *upstream.Cluster {
 	if len(split) == 1 {
@@ -62,9 +77,11 @@ func pick(split []Target) *upstream.Cluster {
 // that fails.
 func (f *flow) forward() error {
 	x := f.x
-	cluster := pick(f.route.Split)
+	cluster, err := f.target()
+	if err != nil {
+		return err
+	}
 	if cluster.Guarded() {
-		var err error
 		if f.pass, err = cluster.Admit(); err != nil {
 			return refused(err)
 		}

@@ -189,6 +189,17 @@ func appendJSON(b []byte, e *Entry) []byte {
 	if x.Failure != nil {
 		b = appendField(b, "error", x.Failure.Error())
 	}
+	if len(x.Fields) > 0 {
+		b = append(b, `,"fields":{`...)
+		for i, f := range x.Fields {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(appendText(append(b, '"'), f.Name), `":"`...)
+			b = append(appendText(b, f.Value), '"')
+		}
+		b = append(b, '}')
+	}
 	return append(b, '}')
 }
 
@@ -198,7 +209,12 @@ func appendField(b []byte, name, value string) []byte {
 	b = append(b, ',', '"')
 	b = append(b, name...)
 	b = append(b, `":"`...)
-	for _, r := range value {
+	return append(appendText(b, value), '"')
+}
+
+// appendText appends what stands between the quotes of a JSON string.
+func appendText(b []byte, s string) []byte {
+	for _, r := range s {
 		switch {
 		case r == '"' || r == '\\':
 			b = append(b, '\\', byte(r))
@@ -209,7 +225,7 @@ func appendField(b []byte, name, value string) []byte {
 			b = utf8.AppendRune(b, r) // U+FFFD for what is not UTF-8
 		}
 	}
-	return append(b, '"')
+	return b
 }
 
 // appendCommon is the Common Log Format of NCSA httpd.
