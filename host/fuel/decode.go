@@ -110,21 +110,15 @@ func (r *reader) memoryArgument() {
 	r.u32()
 }
 
+// blockType reads the type of a block: a value type, which is a negative number
+// of one byte, or the index of a type.
 func (r *reader) blockType(s *space) {
-	if r.at >= len(r.p) {
-		r.fail("%v", errEnd)
-		return
-	}
-	switch b := r.p[r.at]; b {
-	case 0x40:
-		r.at++
-	case 0x7f, 0x7e, 0x7d, 0x7c, 0x7b, 0x70, 0x6f, 0x63, 0x64:
-		r.valueType()
-	default:
-		start := r.at
-		if n := r.sleb(33); n >= int64(s.types) && r.err == nil {
-			r.failAt(start, "there is no type %d", n)
-		}
+	start := r.at
+	switch n := r.sleb(33); {
+	case n == 0x63-0x80 || n == 0x64-0x80:
+		r.heapType()
+	case n >= int64(s.types) && r.err == nil:
+		r.failAt(start, "there is no type %d", n)
 	}
 }
 

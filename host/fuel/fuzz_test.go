@@ -3,11 +3,14 @@ package fuel_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -47,12 +50,19 @@ func FuzzRewrite(f *testing.F) {
 			}
 		}
 	}
+	// The engine refuses what Rewrite leaves out, and one long form of a number.
+	harmless := regexp.MustCompile("custom section|section custom|section data_count: invalid section length")
 	ctx := context.Background()
 	config := wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(64).
 		WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experimental.CoreFeaturesExtendedConst)
 	r := wazero.NewRuntimeWithConfig(ctx, config)
 	f.Cleanup(func() { _ = r.Close(ctx) })
-	compiles := func(wasm []byte) error {
+	compiles := func(wasm []byte) (err error) {
+		defer func() { // the validator does not check all indices of types
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v", p)
+			}
+		}()
 		c, err := r.CompileModule(ctx, wasm)
 		if err == nil {
 			_ = c.Close(ctx)
@@ -63,7 +73,11 @@ func FuzzRewrite(f *testing.F) {
 		if len(wasm) > 1<<16 {
 			return
 		}
+		start := time.Now()
 		out, _, errRewrite := fuel.Rewrite(wasm, fuel.Options{MaxStack: 1 << 20})
+		if took := time.Since(start); took > time.Second {
+			t.Fatalf("%d bytes took %v", len(wasm), took)
+		}
 		if errors.Is(errRewrite, fuel.ErrReserved) {
 			return
 		}
@@ -71,6 +85,9 @@ func FuzzRewrite(f *testing.F) {
 			return // the engine itself allocates what they say
 		}
 		errPlain := compiles(wasm)
+		if errPlain != nil && harmless.MatchString(errPlain.Error()) {
+			return
+		}
 		if errPlain == nil && errRewrite != nil {
 			t.Fatalf("the engine takes it, Rewrite does not: %v", errRewrite)
 		}

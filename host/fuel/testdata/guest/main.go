@@ -104,4 +104,6 @@ func doHeaders() {
 }
 
 //go:wasmexport format
-func doFormat() { sum += len(fmt.Sprintf("%s %08x %q %v %.3f", "text", 123456, "quoted", []int{1, 2, 3}, 3.14159)) }
+func doFormat() {
+	sum += len(fmt.Sprintf("%s %08x %q %v %.3f", "text", 123456, "quoted", []int{1, 2, 3}, 3.14159))
+}
