@@ -11,6 +11,10 @@ var ErrClosed = errors.New("the plugin is closed")
 // ErrBusy is returned when no instance became free within the deadline.
 var ErrBusy = errors.New("no instance was free within the deadline")
 
+// ErrQuarantined is returned while a plugin is kept out of use, since it failed
+// too often.
+var ErrQuarantined = errors.New("the plugin is in quarantine: it failed too often")
+
 // Reason says why a call into a guest ended badly.
 type Reason string
 

@@ -42,11 +42,24 @@ func (f *filter) Needs() exchange.Needs { return f.needs }
 
 // Request implements exchange.Filter.
 func (f *filter) Request(x *exchange.Exchange) exchange.Verdict {
+	if err := f.pool.admit(); err != nil {
+		return x.Fail(err)
+	}
+	v, err := f.request(x)
+	if err != nil {
+		f.pool.sentAway()
+		return x.Fail(err)
+	}
+	f.pool.entered()
+	return v
+}
+
+func (f *filter) request(x *exchange.Exchange) (exchange.Verdict, error) {
 	p := f.pool
 	for again := false; ; again = true {
 		in, waited, err := p.acquire(x.Context())
 		if err != nil {
-			return x.Fail(err)
+			return exchange.Fail, err
 		}
 		s, _ := p.sessions.Get().(*session)
 		if s == nil {
@@ -60,13 +73,13 @@ func (f *filter) Request(x *exchange.Exchange) exchange.Verdict {
 		}
 		if err == nil {
 			x.SetState(s)
-			return v
+			return v, nil
 		}
 		p.sessions.Put(s)
 		if err == errDead && !again {
 			continue // nothing ran yet
 		}
-		return x.Fail(err)
+		return exchange.Fail, err
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/headgate/headgate/host/abi/native"
@@ -43,6 +44,9 @@ type pool struct {
 	lastID  uint32
 	epoch   uint64
 	closed  bool
+
+	quarantine quarantine
+	suspect    atomic.Bool // in quarantine
 }
 
 // config is a configuration and how many filters use it.
@@ -59,6 +63,7 @@ func (p *pool) gauge(delta int) {
 }
 
 func (p *pool) trapped(r Reason, text, stack string) {
+	p.failed()
 	if t := p.host.opts.Traps; t != nil {
 		t.Trap(p.spec.Name, string(r))
 	}
@@ -235,6 +240,9 @@ func (p *pool) release(in *instance) {
 	in.active--
 	in.used = p.epoch
 	dead := in.dead.Load()
+	if !dead {
+		p.quarantine.count()
+	}
 	if dead || p.closed || in.active == 0 && p.worn(in) {
 		p.retire(in)
 	}

@@ -260,3 +260,42 @@ func TestCloseStopsGuests(t *testing.T) {
 	}
 	p.Close()
 }
+
+// A plugin that keeps failing is left alone for a while, and comes back.
+func TestQuarantine(t *testing.T) {
+	b := newBed(t, host.Options{})
+	m := plain()
+	get := m.Import("http_handler", "get_header_values", Params(5), Types(I64))
+	m.Data(100, "x-bad")
+	wasm := finish(m, Const(0), Const(100), Const(5), Const(200), Const(100), Call(get), Op(0x50, 0x45), Op(0x04, 0x40), Unreachable, Op(0x0b), pass)
+	f := b.filter(t, host.Spec{Wasm: wasm, HeadersRead: all}, "")
+	do := func(fields ...string) error {
+		x := Exchange("GET", "/", fields...)
+		defer f.Done(x)
+		if f.Request(x) == exchange.Continue {
+			return nil
+		}
+		return x.Failure
+	}
+	for i := range 10 {
+		var trap *host.TrapError
+		if err := do("x-bad: 1"); !errors.As(err, &trap) {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+	for range 3 {
+		if err := do(); !errors.Is(err, host.ErrQuarantined) {
+			t.Errorf("in quarantine: %v", err)
+		}
+	}
+	for begin := time.Now(); errors.Is(do(), host.ErrQuarantined); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > 10*time.Second {
+			t.Fatal("the quarantine does not end")
+		}
+	}
+	for range 3 {
+		if err := do(); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	}
+}
