@@ -12,8 +12,8 @@ import (
 
 const validateUsage = `
 Check everything that a start would check, plugins and policies compiled. No
-socket is bound, and the network is used only for plugins that come from there
-and are not in -cache. All errors are shown at once.
+socket is bound, and no network is used: a plugin that comes from there is
+checked if it is in -cache, or with -online. All errors are shown at once.
 
   headgate validate DIR|FILE...
   headgate validate -o json examples/quickstart
@@ -34,6 +34,7 @@ type verdict struct {
 func runValidate(args []string, s streams) int {
 	f := newFlags("validate", validateUsage)
 	in, format := f.input(), f.format()
+	online := f.Bool("online", false, "get what the configuration takes from the network")
 	paths, code, done := f.parse(args, s)
 	switch {
 	case done:
@@ -43,7 +44,9 @@ func runValidate(args []string, s streams) int {
 	case !knownFormat(*format):
 		return f.misuse(s, "there is no output format %q; write text or json", *format)
 	}
-	sum, err := gateway.Validate(background(), in.options(paths, s))
+	o := in.options(paths, s)
+	o.Offline = !*online
+	sum, warnings, err := gateway.Validate(background(), o)
 	if *format == "json" {
 		var d *config.Diagnostics
 		if errors.As(err, &d) {
@@ -59,9 +62,10 @@ func runValidate(args []string, s streams) int {
 	if *format == "json" {
 		return writeJSON(s.out, verdict{
 			Valid: true, Listeners: sum.Listeners, Upstreams: sum.Upstreams, Plugins: sum.Plugins,
-			Policies: sum.Policies, Chains: sum.Chains, Routes: sum.Routes, Diagnostics: json.RawMessage("[]"),
+			Policies: sum.Policies, Chains: sum.Chains, Routes: sum.Routes, Diagnostics: warnings.JSON(),
 		})
 	}
+	warnings.WriteText(s.err, terminal(s.err))
 	fmt.Fprintf(s.out, "%s: checked %s, %s, %s, %s, %s and %s; no errors\n", strings.Join(paths, " "),
 		count(sum.Listeners, "listener"), count(sum.Upstreams, "upstream"), count(sum.Plugins, "plugin"),
 		count(sum.Policies, "policy"), count(sum.Chains, "chain"), count(sum.Routes, "route"))

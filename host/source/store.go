@@ -31,12 +31,18 @@ type Options struct {
 	Dir string
 	// Client sends the requests; nil: http.DefaultClient.
 	Client *http.Client
+	// Offline has nothing but what is kept.
+	Offline bool
 }
+
+// ErrOffline means that a module is not kept, and may not be got.
+var ErrOffline = errors.New("it is not kept on this machine")
 
 // Store gets modules and keeps them by digest. It is safe for concurrent use.
 type Store struct {
-	dir    string
-	client *http.Client
+	dir     string
+	client  *http.Client
+	offline bool
 
 	mu     sync.Mutex
 	lock   map[string]entry  // by Ref.Text
@@ -64,7 +70,7 @@ func New(o Options) *Store {
 	if o.Client == nil {
 		o.Client = http.DefaultClient
 	}
-	return &Store{dir: o.Dir, client: o.Client, lock: map[string]entry{}, memory: map[string][]byte{}}
+	return &Store{dir: o.Dir, client: o.Client, offline: o.Offline, lock: map[string]entry{}, memory: map[string][]byte{}}
 }
 
 // Module returns the module of r. It is taken from the store if it is there;
@@ -79,6 +85,9 @@ func (s *Store) Module(ctx context.Context, r Ref) ([]byte, error) {
 		if wasm, err := s.blob(e.Module); err == nil {
 			return wasm, r.check(e.Module)
 		}
+	}
+	if s.offline {
+		return nil, ErrOffline
 	}
 	pinned := ""
 	if known {

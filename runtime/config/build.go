@@ -129,7 +129,10 @@ func Build(ctx context.Context, c *Config, d Deps) (*Generation, *Diagnostics) {
 		return nil, b.diags
 	}
 	b.listeners()
-	return b.gen, b.diags
+	warnings := &Diagnostics{}
+	warnings.Merge(c.warnings)
+	warnings.Merge(b.diags)
+	return b.gen, warnings
 }
 
 // onClose runs f when the generation goes, or when the build fails.
@@ -162,7 +165,9 @@ func (b *builder) plugin(p *Plugin) {
 func (b *builder) module(p *Plugin) ([]byte, bool) {
 	if p.Remote != nil {
 		wasm, err := b.d.Modules.Module(b.ctx, *p.Remote)
-		if err != nil {
+		if errors.Is(err, source.ErrOffline) {
+			b.diags.warnf(p.SourceRange, "Not checked", "The plugin %q comes from the network, and is not kept on this machine. Its filters are not checked without -online.", p.Name)
+		} else if err != nil {
 			b.diags.errorf(p.SourceRange, "No module", "plugin.source: %s can't be had: %s.", p.Remote.Text, err)
 		}
 		return wasm, err == nil

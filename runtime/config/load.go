@@ -30,7 +30,8 @@ type Config struct {
 	source Source
 	// diags has the sources, and no diagnostics: what Build reports points into
 	// them.
-	diags Diagnostics
+	diags    Diagnostics
+	warnings *Diagnostics // of the load
 }
 
 // Watch returns the directories and files whose change may change the
@@ -102,6 +103,7 @@ func (l *loader) load(units []*unit) (*Config, *Diagnostics) {
 	if l.diags.HasErrors() {
 		return nil, l.diags
 	}
+	c.warnings = l.diags
 	return c, l.diags
 }
 

@@ -172,7 +172,7 @@ policy "crash" {
 }
 `)
 	for what, f := range map[string]func() error{
-		"validate": func() error { _, err := gateway.Validate(context.Background(), r.options()); return err },
+		"validate": func() error { _, _, err := gateway.Validate(context.Background(), r.options()); return err },
 		"start":    func() error { _, err := gateway.Start(context.Background(), r.options()); return err },
 	} {
 		err := f()

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/headgate/headgate/host"
@@ -32,6 +33,9 @@ type Options struct {
 	// CacheDir keeps plugins between runs, compiled ones and those that came over
 	// the network; "" keeps them in memory.
 	CacheDir string
+	// Offline takes nothing from the network that a configuration is made of; for
+	// Validate and Explain, which warn of what they could not check.
+	Offline bool
 	// PIDFile is where Run writes the number of the process that serves; "" is
 	// nowhere.
 	PIDFile string
@@ -117,7 +121,7 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 	if err != nil {
 		return nil, err
 	}
-	g.modules = source.New(source.Options{Dir: modulesDir(o.CacheDir)})
+	g.modules = source.New(source.Options{Dir: modulesDir(o.CacheDir), Offline: o.Offline})
 	g.upstreams = upstream.NewRegistry(g.metrics)
 	g.upstreams.LogTo(g.log)
 	telemetry.RegisterCircuits(g.registry, g.upstreams.Circuits)
@@ -196,6 +200,13 @@ func (g *Gateway) load(ctx context.Context, cfg *config.Config) (err error) {
 	next.digests = cfg.Digests()
 
 	// Nothing below can fail.
+	for _, w := range next.warnings.HCL() {
+		var at hcl.Range
+		if w.Subject != nil {
+			at = *w.Subject
+		}
+		g.log.Warn("configuration: "+w.Summary, "file", at.Filename, "line", at.Start.Line, "detail", w.Detail)
+	}
 	g.output.Configure(cfg.Gateway.Log.Level, cfg.Gateway.Log.Format)
 	g.listeners.SetMaxConnections(cfg.Gateway.Limits.MaxConnections)
 	g.engine.Swap(next.Table)

@@ -12,7 +12,8 @@ import (
 // generation is one configuration in force, or on its way in or out.
 type generation struct {
 	*config.Generation
-	digests map[string]string // see config.Config.Digests; nil before it is in force
+	digests  map[string]string // see config.Config.Digests; nil before it is in force
+	warnings *config.Diagnostics
 }
 
 func (g *Gateway) deps() config.Deps {
@@ -29,7 +30,7 @@ func (g *Gateway) build(ctx context.Context, cfg *config.Config) (*generation, e
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	return &generation{Generation: gen}, nil
+	return &generation{Generation: gen, warnings: diags}, nil
 }
 
 // names are the names that keep their metrics.

@@ -175,13 +175,13 @@ func (g *Gateway) watched() view {
 }
 
 // Validate checks everything that a start would, plugins and policies compiled,
-// and binds no socket. Errors are a *config.Diagnostics.
-func Validate(ctx context.Context, o Options) (sum *config.Summary, err error) {
+// and binds no socket. Errors are a *config.Diagnostics, and so are warnings.
+func Validate(ctx context.Context, o Options) (sum *config.Summary, warnings *config.Diagnostics, err error) {
 	err = try(ctx, o, func(_ *Gateway, gen *generation) error {
-		sum = gen.Summary()
+		sum, warnings = gen.Summary(), gen.warnings
 		return nil
 	})
-	return sum, err
+	return sum, warnings, err
 }
 
 // try builds o's configuration for use, which has it for itself, and takes it

@@ -67,6 +67,14 @@ route "all" {
 	}
 	s.Stop()
 	serves("two")
+	offline := o
+	offline.Offline = true
+	for cache, want := range map[string]int{o.CacheDir: 0, t.TempDir(): 1} {
+		offline.CacheDir = cache
+		if _, warnings, err := gateway.Validate(t.Context(), offline); err != nil || warnings.Len() != want {
+			t.Errorf("validate: %v %v", err, warnings.HCL())
+		}
+	}
 	other := o
 	other.CacheDir = t.TempDir()
 	_, err := gateway.Start(context.Background(), other)

@@ -77,6 +77,7 @@ func matrix() map[string][]string {
 		"runtime/admin":     {},
 		"runtime/gateway":   append([]string{"runtime/config", "runtime/admin"}, config...),
 		"host/source":       {},
+		"host/fuel":         {},
 		"host":              {"runtime/exchange", "host/abi/", "host/capability/"},
 		"host/abi/":         {"runtime/exchange"},
 		"host/capability/":  capability,
@@ -87,8 +88,9 @@ func matrix() map[string][]string {
 		"cmd/headgate/internal/": {
 			"runtime/exchange",
 		},
-		"bench": {},
-		"test/": {},
+		"bench":         {},
+		"test/":         {},
+		"test/registry": {"test/need"},
 	}
 }
 
