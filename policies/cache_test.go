@@ -208,7 +208,7 @@ func TestCachedDecisionsAreLogged(t *testing.T) {
 	p := compiled(t, `package t
 
 decision if input.parsed_path[0] == "a"
-`, func(s *Spec, _ *Options) { s.DecisionLog = &log })
+`, func(s *Spec, o *Options) { s.DecisionLog, o.Stdout = &LogSpec{Path: "stdout"}, &log })
 	f := p.Filter(nil)
 	for _, target := range []string{"/a/1", "/a/2", "/b"} {
 		f.Request(request{target: target}.exchange(t))

@@ -1,9 +1,12 @@
 package policies
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +25,17 @@ const (
 	logPatience = time.Second
 )
 
+// LogSpec says where decisions are logged. There may be a file and a service.
+type LogSpec struct {
+	// Path is "stdout", "stderr", a file, or "" for none.
+	Path string
+	// Service is a URL that takes batches as OPA sends them: gzipped JSON arrays
+	// by POST; "" for none. Token is sent as a bearer token if it is not "".
+	Service, Token string
+	// Rate bounds the decisions logged per second; 0: all are.
+	Rate int
+}
+
 // event is one decision on its way to the log.
 type event struct {
 	id     string
@@ -37,16 +51,23 @@ type event struct {
 
 // logLine is OPA's decision log event, version 1, as far as it applies here.
 type logLine struct {
-	Labels      map[string]string `json:"labels"`
-	DecisionID  string            `json:"decision_id"`
-	Path        string            `json:"path"`
-	Input       any               `json:"input,omitempty"`
-	Result      any               `json:"result,omitempty"`
-	Error       *logError         `json:"error,omitempty"`
-	RequestedBy string            `json:"requested_by,omitempty"`
-	Timestamp   time.Time         `json:"timestamp"`
-	Metrics     map[string]int64  `json:"metrics"`
-	Custom      map[string]string `json:"custom,omitempty"`
+	Labels      map[string]string    `json:"labels"`
+	DecisionID  string               `json:"decision_id"`
+	Bundles     map[string]logBundle `json:"bundles,omitempty"`
+	Path        string               `json:"path"`
+	Input       any                  `json:"input,omitempty"`
+	Result      any                  `json:"result,omitempty"`
+	Erased      []string             `json:"erased,omitempty"`
+	Masked      []string             `json:"masked,omitempty"`
+	Error       *logError            `json:"error,omitempty"`
+	RequestedBy string               `json:"requested_by,omitempty"`
+	Timestamp   time.Time            `json:"timestamp"`
+	Metrics     map[string]int64     `json:"metrics"`
+	Custom      map[string]string    `json:"custom,omitempty"`
+}
+
+type logBundle struct {
+	Revision string `json:"revision,omitempty"`
 }
 
 type logError struct {
@@ -57,8 +78,11 @@ type logError struct {
 // record hands the decision to the log. Nothing in it refers to the exchange's
 // buffers any more.
 func (e *event) record(p *Policy, x *exchange.Exchange) {
+	if !p.log.admits(e.start) {
+		return
+	}
 	e.line = logLine{
-		Labels: map[string]string{"app": "headgate", "policy": p.name}, DecisionID: e.id, Path: p.path,
+		Labels: p.log.labels, DecisionID: e.id, Path: p.path,
 		Timestamp: e.start.UTC(), Metrics: map[string]int64{"timer_server_handler_ns": since(e.start)},
 		Custom: map[string]string{"request_id": strings.Clone(x.ID), "route": strings.Clone(x.Route)},
 	}
@@ -74,23 +98,77 @@ func (e *event) record(p *Policy, x *exchange.Exchange) {
 	p.log.put(*e)
 }
 
-// decisionLog writes decisions in the background: a slow writer costs lines,
-// never requests. One goroutine, ended by close.
+// logSink takes lines of JSON, one decision each. It is used by one goroutine.
+type logSink interface {
+	write(line []byte) error
+	// close gives up after logPatience.
+	close()
+}
+
+// decisionLog masks and writes decisions in the background: a slow writer costs
+// lines, never requests. One goroutine, ended by close.
 type decisionLog struct {
+	labels map[string]string
+	masks  *masks
+	sinks  []logSink
+	rate   int
+
 	mu     sync.RWMutex // writers of queue; held whole to close it
 	closed bool
 	queue  chan event
 
+	bucket  atomic.Int64 // the theoretical arrival time of the rate, in ns
 	held    atomic.Int64
-	dropped atomic.Int64
+	dropped atomic.Int64 // the queue was full
+	limited atomic.Int64 // over the rate
 	done    chan struct{}
 	log     *slog.Logger
 }
 
-func newDecisionLog(w io.Writer, log *slog.Logger) *decisionLog {
-	l := &decisionLog{queue: make(chan event, logEntries), done: make(chan struct{}), log: log}
-	go l.run(w)
-	return l
+// openDecisionLog starts the log of a policy. The caller closes it.
+func openDecisionLog(s *LogSpec, name string, m *masks, o Options) (*decisionLog, error) {
+	l := &decisionLog{
+		labels: map[string]string{"app": "headgate", "policy": name},
+		masks:  m, rate: s.Rate, queue: make(chan event, logEntries), done: make(chan struct{}), log: o.Log.With("policy", name),
+	}
+	switch s.Path {
+	case "":
+	case "stdout":
+		l.sinks = append(l.sinks, writerSink{w: o.Stdout})
+	case "stderr":
+		l.sinks = append(l.sinks, writerSink{w: o.Stderr})
+	default:
+		f, err := os.OpenFile(s.Path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
+		if err != nil {
+			return nil, err
+		}
+		l.sinks = append(l.sinks, writerSink{w: f, c: f})
+	}
+	if s.Service != "" {
+		l.sinks = append(l.sinks, newServiceSink(s.Service, s.Token, l.log))
+	}
+	go l.run()
+	return l, nil
+}
+
+// admits applies the rate: it lets a second's worth through at once.
+func (l *decisionLog) admits(now time.Time) bool {
+	if l.rate <= 0 {
+		return true
+	}
+	per := int64(time.Second) / int64(l.rate)
+	t := now.UnixNano()
+	for {
+		at := l.bucket.Load()
+		next := max(at, t) + per
+		if next-t > int64(time.Second) {
+			l.limited.Add(1)
+			return false
+		}
+		if l.bucket.CompareAndSwap(at, next) {
+			return true
+		}
+	}
 }
 
 func (l *decisionLog) put(e event) {
@@ -107,36 +185,62 @@ func (l *decisionLog) put(e event) {
 	l.dropped.Add(1)
 }
 
-func (l *decisionLog) run(w io.Writer) {
+func (l *decisionLog) run() {
 	defer close(l.done)
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	broken := false
+	broken := map[string]bool{}
 	for e := range l.queue {
-		err := e.write(enc)
+		line, err := e.json(l.masks)
 		l.held.Add(-int64(e.size))
-		if err != nil && !broken {
-			l.log.Error("the decision log can't be written", "error", err.Error())
+		l.note(broken, "a decision can't be logged", err)
+		if line != nil {
+			for _, s := range l.sinks {
+				l.note(broken, "the decision log can't be written", s.write(line))
+			}
 		}
-		broken = err != nil
 		if n := l.dropped.Swap(0); n > 0 {
 			l.log.Warn("decisions were not logged: the decision log is slower than the traffic", "count", n)
 		}
+		if n := l.limited.Swap(0); n > 0 {
+			l.log.Info("decisions were not logged: there were more than the rate of the log", "count", n)
+		}
+	}
+	for _, s := range l.sinks {
+		s.close()
 	}
 }
 
-func (e *event) write(enc *json.Encoder) (err error) {
+// note logs the first of several failures of one kind in a row.
+func (l *decisionLog) note(broken map[string]bool, what string, err error) {
+	if err != nil && !broken[what] {
+		l.log.Error(what, "error", err.Error())
+	}
+	broken[what] = err != nil
+}
+
+// json is the line of the event, nil if it is dropped.
+func (e *event) json(m *masks) ([]byte, error) {
+	var err error
 	if e.input != nil {
 		if e.line.Input, err = ast.JSON(e.input); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if e.result != nil {
 		if e.line.Result, err = ast.JSON(e.result); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return enc.Encode(&e.line)
+	if m != nil {
+		keep, err := m.apply(context.Background(), &e.line)
+		if err != nil || !keep {
+			return nil, err
+		}
+	}
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err = enc.Encode(&e.line)
+	return []byte(b.String()), err
 }
 
 // close writes what waits, but does not wait for ever.
@@ -149,12 +253,32 @@ func (l *decisionLog) close() {
 	l.closed = true
 	close(l.queue)
 	l.mu.Unlock()
-	t := time.NewTimer(logPatience)
+	t := time.NewTimer(2 * logPatience)
 	defer t.Stop()
 	select {
 	case <-l.done:
 	case <-t.C:
 		l.log.Warn("the decision log's writer is stuck; what waited is lost")
+	}
+}
+
+// writerSink writes lines to a file or a standard stream.
+type writerSink struct {
+	w io.Writer
+	c io.Closer // nil if it is not ours
+}
+
+func (s writerSink) write(line []byte) error {
+	if s.w == nil {
+		return errors.New("there is no such stream")
+	}
+	_, err := s.w.Write(line)
+	return err
+}
+
+func (s writerSink) close() {
+	if s.c != nil {
+		_ = s.c.Close()
 	}
 }
 

@@ -321,7 +321,7 @@ func TestDecisionLog(t *testing.T) {
 	p := compiled(t, `package t
 
 decision := {"allowed": input.parsed_path[0] == "a", "dynamic_metadata": {"id": input.attributes.metadataContext.filterMetadata.open_policy_agent.decision_id}}
-`, func(s *Spec, _ *Options) { s.DecisionLog = &out })
+`, func(s *Spec, o *Options) { s.DecisionLog, o.Stdout = &LogSpec{Path: "stdout"}, &out })
 	f := p.Filter(nil)
 	var ids []string
 	for _, target := range []string{"/a", "/b?q=1"} {
@@ -370,7 +370,7 @@ func (s stuck) Write(p []byte) (int, error) { <-s; return len(p), errors.New("br
 func TestDecisionLogIsBounded(t *testing.T) {
 	w := make(stuck)
 	var log logged
-	p := compiled(t, "package t\n\ndecision := true\n", func(s *Spec, o *Options) { s.DecisionLog, o.Log = w, log.logger() })
+	p := compiled(t, "package t\n\ndecision := true\n", func(s *Spec, o *Options) { s.DecisionLog, o.Stdout, o.Log = &LogSpec{Path: "stdout"}, w, log.logger() })
 	f := p.Filter(nil)
 	done := make(chan struct{})
 	go func() {

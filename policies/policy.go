@@ -33,9 +33,8 @@ type Spec struct {
 	Deadline time.Duration
 	// Allow grants builtins that reach outside the process: names of Guarded.
 	Allow []string
-	// DecisionLog receives one line of JSON for each decision, in OPA's format;
-	// nil for none. It is used by one goroutine and not closed.
-	DecisionLog io.Writer
+	// DecisionLog says where decisions are logged, in OPA's format; nil: nowhere.
+	DecisionLog *LogSpec
 }
 
 // Decisions counts what policies decide: "allow", "deny" or "error".
@@ -49,6 +48,8 @@ type Options struct {
 	// Limiter counts for rate_limits; nil: they are not enforced.
 	Limiter Limiter
 	Log     *slog.Logger
+	// Stdout and Stderr are the streams of decision logs with these names.
+	Stdout, Stderr io.Writer
 }
 
 // Policy is compiled Rego with its data. It is immutable and serves many
@@ -120,13 +121,12 @@ func Compile(ctx context.Context, s Spec, o Options) (*Policy, error) {
 		return nil, &Error{Message: fmt.Sprintf("no rule is called %s%s", s.Decide, suggestion(compiler, s.Decide))}
 	}
 	opts := []func(*rego.Rego){
-		rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(decide)))),
 		rego.Compiler(compiler), rego.Store(store), rego.Capabilities(caps),
 	}
 	if slices.Contains(s.Allow, "opa.runtime") {
 		opts = append(opts, rego.Runtime(runtimeTerm()))
 	}
-	query, err := rego.New(opts...).PrepareForEval(ctx)
+	query, err := rego.New(append(opts, rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(decide)))))...).PrepareForEval(ctx)
 	if err != nil {
 		return nil, problems(err)
 	}
@@ -145,7 +145,13 @@ func Compile(ctx context.Context, s Spec, o Options) (*Policy, error) {
 	}
 	if s.DecisionLog != nil {
 		p.want = p.reads.logged()
-		p.log = newDecisionLog(s.DecisionLog, o.Log.With("policy", s.Name))
+		m, err := masksOf(ctx, compiler, opts)
+		if err != nil {
+			return nil, err
+		}
+		if p.log, err = openDecisionLog(s.DecisionLog, s.Name, m, o); err != nil {
+			return nil, &Error{File: s.DecisionLog.Path, Message: fmt.Sprintf("the decision log can't be written: %v", err)}
+		}
 	}
 	return p, nil
 }

@@ -2,8 +2,6 @@ package config
 
 import (
 	"errors"
-	"io"
-	"os"
 	"strconv"
 	"time"
 
@@ -19,17 +17,12 @@ type decisions struct{ m *telemetry.Policy }
 func (d decisions) Decision(_, result string, took time.Duration) { d.m.Decision(result, took) }
 
 func (b *builder) policy(p *Policy) {
-	log, err := b.decisionLog(p)
-	if err != nil {
-		b.diags.errorf(p.Range, "Unusable decision log", "%s can't be written: %s.", p.DecisionLog, reason(err))
-		return
-	}
-	o := policies.Options{Log: b.d.Log}
+	o := policies.Options{Log: b.d.Log, Stdout: b.d.Stdout, Stderr: b.d.Stderr}
 	if b.d.Metrics != nil {
 		o.Decisions = decisions{b.d.Metrics.Policy(p.Name)}
 	}
 	made, err := policies.Compile(b.ctx, policies.Spec{
-		Name: p.Name, Files: p.Rego, Data: p.Data, Decide: p.Decide, Deadline: p.Deadline, Allow: p.Allow, DecisionLog: log,
+		Name: p.Name, Files: p.Rego, Data: p.Data, Decide: p.Decide, Deadline: p.Deadline, Allow: p.Allow, DecisionLog: b.decisionLog(p),
 	}, o)
 	if err != nil {
 		for _, e := range joined(err) {
@@ -45,6 +38,10 @@ func (b *builder) policy(p *Policy) {
 // file and line that its author looks for.
 func (b *builder) policyError(p *Policy, err error) {
 	var e *policies.Error
+	if errors.As(err, &e) && p.DecisionLog != nil && e.File != "" && e.File == p.DecisionLog.Path {
+		b.diags.errorf(p.Range, "Unusable decision log", "%s.", err)
+		return
+	}
 	if !errors.As(err, &e) || e.File == "" {
 		rng := p.DecideRange
 		b.diags.errorf(rng, "Invalid policy", "The policy %q can't be used: %s.", p.Name, err)
@@ -73,24 +70,11 @@ func joined(err error) []error {
 	return []error{err}
 }
 
-func (b *builder) decisionLog(p *Policy) (io.Writer, error) {
+func (b *builder) decisionLog(p *Policy) *policies.LogSpec {
 	if b.d.Check {
-		return nil, nil
+		return nil
 	}
-	switch p.DecisionLog {
-	case "":
-		return nil, nil
-	case "stdout":
-		return b.d.Stdout, nil
-	case "stderr":
-		return b.d.Stderr, nil
-	}
-	f, err := os.OpenFile(p.DecisionLog, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
-	if err != nil {
-		return nil, err
-	}
-	b.onClose(func() { _ = f.Close() })
-	return f, nil
+	return p.DecisionLog
 }
 
 // lineRange is the range from a row and column of src to the end of the word.

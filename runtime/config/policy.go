@@ -1,10 +1,13 @@
 package config
 
 import (
+	"net/url"
 	"regexp"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/headgate/headgate/policies"
 )
 
 // Policy is a policy block.
@@ -15,8 +18,8 @@ type Policy struct {
 	AllowOnError bool
 	Deadline     time.Duration
 	Allow        []string
-	// DecisionLog is "stdout", "stderr", a file, or "" for none.
-	DecisionLog string
+	// DecisionLog is nil for none.
+	DecisionLog *policies.LogSpec
 
 	Range, RegoRange, DecideRange hcl.Range
 }
@@ -45,13 +48,35 @@ func (l *loader) decodePolicy(b block) {
 	}
 	s.policyAllow(p)
 	if n, ok := s.one("decision_log"); ok {
-		t := l.read(n, decisionLogSchema)
-		p.DecisionLog = "stdout"
-		if t.text("path", &p.DecisionLog, "stdout") && p.DecisionLog != "stdout" && p.DecisionLog != "stderr" {
-			p.DecisionLog = b.scope.resolve(p.DecisionLog)
-		}
+		p.DecisionLog = l.decodeDecisionLog(n)
 	}
 	l.cfg.Policies = append(l.cfg.Policies, p)
+}
+
+func (l *loader) decodeDecisionLog(n block) *policies.LogSpec {
+	t := l.read(n, decisionLogSchema)
+	log := &policies.LogSpec{Path: "stdout"}
+	if s, ok := t.one("service"); ok {
+		u := l.read(s, logServiceSchema)
+		if u.require("url", `"https://logs.example.com/logs"`) && u.text("url", &log.Service, "https://logs.example.com/logs") {
+			checkServiceURL(u, "url", log.Service)
+		}
+		u.text("token", &log.Token, "${env.TOKEN}")
+		log.Path = ""
+	}
+	if t.text("path", &log.Path, "stdout") && log.Path != "stdout" && log.Path != "stderr" {
+		log.Path = n.scope.resolve(log.Path)
+	}
+	t.number("rate", &log.Rate, 1, 1_000_000)
+	return log
+}
+
+// checkServiceURL reports a URL that nothing can be sent to.
+func checkServiceURL(s *section, name, text string) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		s.l.diags.errorf(s.rangeOf(name), "Invalid URL", "%s is %q, which is no URL. Write for example: %s = \"https://logs.example.com/logs\"", s.name+"."+name, text, name)
+	}
 }
 
 func (s *section) policyAllow(p *Policy) {

@@ -65,7 +65,17 @@ var bundleSpec = &spec{
 var decisionLogSpec = &spec{
 	doc: "A log of decisions in OPA's format. Without the block there is none.",
 	args: []argSpec{
-		{"path", typeString, `"stdout"`, "\"stdout\", \"stderr\" or a file.", nil},
+		{"path", typeString, `"stdout"; none with a service`, "\"stdout\", \"stderr\" or a file.", nil},
+		{"rate", typeNumber, "all", "The most decisions a second that are logged.", nil},
+	},
+	blocks: []nested{{"service", logServiceSpec}},
+}
+
+var logServiceSpec = &spec{
+	doc: "A service that takes decisions as OPA sends them: gzipped JSON arrays.",
+	args: []argSpec{
+		{"url", typeString, required, "Where they are posted.", nil},
+		{"token", typeString, "none", "Sent as a bearer token.", nil},
 	},
 }
 
@@ -97,5 +107,6 @@ var (
 	pluginLimitsSchema = pluginLimitsSpec.schema()
 	policySchema       = policySpec.schema()
 	decisionLogSchema  = decisionLogSpec.schema()
+	logServiceSchema   = logServiceSpec.schema()
 	chainSchema        = chainSpec.schema()
 )

@@ -10,4 +10,19 @@ policy "b" {
   bundle { # ERROR: not available
     url = "https://example.com"
   }
+  decision_log {
+    rate = 0          # ERROR: whole number from 1
+    service {         # ERROR: needs url
+      token = [1]     # ERROR: takes a string
+    }
+  }
+}
+policy "c" {
+  rego   = ["../good/policies"]
+  decide = "data.a"
+  decision_log {
+    service {
+      url = "logs.example.com" # ERROR: is no URL
+    }
+  }
 }
