@@ -43,7 +43,7 @@ func BenchmarkDecision(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			p := compiled(b, benchPolicy)
 			if name == "evaluated" {
-				p.cache = nil
+				p.program.Load().cache = nil
 			}
 			f := p.Filter(nil)
 			x := benchRequest().exchange(b)
@@ -65,7 +65,7 @@ func BenchmarkPlainOPA(b *testing.B) {
 	in := input(b, x, everything())
 	b.ReportAllocs()
 	for b.Loop() {
-		rs, err := p.query.Eval(context.Background(), rego.EvalInput(in))
+		rs, err := p.program.Load().query.Eval(context.Background(), rego.EvalInput(in))
 		if err != nil || len(rs) != 1 {
 			b.Fatal(err)
 		}
@@ -75,14 +75,14 @@ func BenchmarkPlainOPA(b *testing.B) {
 // BenchmarkPlainOPAParsed leaves the conversion of the input out as well.
 func BenchmarkPlainOPAParsed(b *testing.B) {
 	p := compiled(b, benchPolicy)
-	w := builder{w: &p.want, x: benchRequest().exchange(b)}
+	w := builder{w: &p.program.Load().want, x: benchRequest().exchange(b)}
 	in, err := w.build(nil, "")
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		rs, err := p.query.Eval(context.Background(), rego.EvalParsedInput(in))
+		rs, err := p.program.Load().query.Eval(context.Background(), rego.EvalParsedInput(in))
 		if err != nil || len(rs) != 1 {
 			b.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func BenchmarkPlainOPAParsed(b *testing.B) {
 }
 
 func BenchmarkInput(b *testing.B) {
-	part := compiled(b, benchPolicy).want
+	part := compiled(b, benchPolicy).program.Load().want
 	x := benchRequest().exchange(b)
 	for name, w := range map[string]want{"part": part, "whole": everything()} {
 		b.Run(name, func(b *testing.B) {

@@ -91,10 +91,10 @@ func TestCachedDecidesAlike(t *testing.T) {
 			t.Parallel()
 			p := compiled(t, "package t\n\n"+src+"\n")
 			plain := compiled(t, "package t\n\n"+src+"\n")
-			if p.cache == nil {
+			if p.program.Load().cache == nil {
 				t.Fatal("not cacheable")
 			}
-			plain.cache = nil
+			plain.program.Load().cache = nil
 			tier := []map[string]string{{"tier": "gold"}, {"tier": "tin"}, nil}
 			var with, without [3]exchange.Filter
 			for i, e := range tier {
@@ -110,7 +110,7 @@ func TestCachedDecidesAlike(t *testing.T) {
 					t.Fatalf("%s\nwith the cache: %swithout:        %s", src, a, b)
 				}
 			}
-			if kept := p.cache.len(); kept > n*9/10 || kept == 0 {
+			if kept := p.program.Load().cache.len(); kept > n*9/10 || kept == 0 {
 				t.Errorf("%d of %d requests left an entry: nothing is found again", kept, n)
 			}
 		})
@@ -146,8 +146,8 @@ func TestUncacheable(t *testing.T) {
 		if (got == "") != (why == "") || !strings.Contains(got, why) {
 			t.Errorf("%s: %q, want %q", src, got, why)
 		}
-		if (p.cache == nil) != (why != "") {
-			t.Errorf("%s: cached: %v", src, p.cache != nil)
+		if (p.program.Load().cache == nil) != (why != "") {
+			t.Errorf("%s: cached: %v", src, p.program.Load().cache != nil)
 		}
 	}
 }

@@ -17,9 +17,13 @@ type Cost struct {
 	Uncacheable string `json:"uncacheable,omitempty"`
 }
 
-// Cost analyses the policy.
+// Cost tells what the policy costs now.
 func (p *Policy) Cost() Cost {
-	return Cost{Reads: p.analysis.reads.paths("input"), Body: p.reads.needsBody(), Uncacheable: p.analysis.uncacheable()}
+	g := p.program.Load()
+	if g == nil {
+		return Cost{Uncacheable: "its bundle is not there yet"}
+	}
+	return Cost{Reads: g.analysis.reads.paths("input"), Body: g.reads.needsBody(), Uncacheable: g.analysis.uncacheable()}
 }
 
 // paths lists the leaves below at.

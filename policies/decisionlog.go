@@ -38,13 +38,14 @@ type LogSpec struct {
 
 // event is one decision on its way to the log.
 type event struct {
-	id     string
-	start  time.Time
-	input  ast.Value
-	size   int
-	result ast.Value
-	err    error
-	cached bool
+	program *program
+	id      string
+	start   time.Time
+	input   ast.Value
+	size    int
+	result  ast.Value
+	err     error
+	cached  bool
 
 	line logLine
 }
@@ -82,7 +83,7 @@ func (e *event) record(p *Policy, x *exchange.Exchange) {
 		return
 	}
 	e.line = logLine{
-		Labels: p.log.labels, DecisionID: e.id, Path: p.path,
+		Labels: p.log.labels, DecisionID: e.id, Path: p.path, Bundles: e.program.bundles,
 		Timestamp: e.start.UTC(), Metrics: map[string]int64{"timer_server_handler_ns": since(e.start)},
 		Custom: map[string]string{"request_id": strings.Clone(x.ID), "route": strings.Clone(x.Route)},
 	}
@@ -109,7 +110,6 @@ type logSink interface {
 // lines, never requests. One goroutine, ended by close.
 type decisionLog struct {
 	labels map[string]string
-	masks  *masks
 	sinks  []logSink
 	rate   int
 
@@ -126,10 +126,10 @@ type decisionLog struct {
 }
 
 // openDecisionLog starts the log of a policy. The caller closes it.
-func openDecisionLog(s *LogSpec, name string, m *masks, o Options) (*decisionLog, error) {
+func openDecisionLog(s *LogSpec, name string, o Options) (*decisionLog, error) {
 	l := &decisionLog{
 		labels: map[string]string{"app": "headgate", "policy": name},
-		masks:  m, rate: s.Rate, queue: make(chan event, logEntries), done: make(chan struct{}), log: o.Log.With("policy", name),
+		rate:   s.Rate, queue: make(chan event, logEntries), done: make(chan struct{}), log: o.Log.With("policy", name),
 	}
 	switch s.Path {
 	case "":
@@ -189,7 +189,7 @@ func (l *decisionLog) run() {
 	defer close(l.done)
 	broken := map[string]bool{}
 	for e := range l.queue {
-		line, err := e.json(l.masks)
+		line, err := e.json()
 		l.held.Add(-int64(e.size))
 		l.note(broken, "a decision can't be logged", err)
 		if line != nil {
@@ -197,15 +197,20 @@ func (l *decisionLog) run() {
 				l.note(broken, "the decision log can't be written", s.write(line))
 			}
 		}
-		if n := l.dropped.Swap(0); n > 0 {
-			l.log.Warn("decisions were not logged: the decision log is slower than the traffic", "count", n)
-		}
-		if n := l.limited.Swap(0); n > 0 {
-			l.log.Info("decisions were not logged: there were more than the rate of the log", "count", n)
-		}
+		l.tellLost()
 	}
+	l.tellLost()
 	for _, s := range l.sinks {
 		s.close()
+	}
+}
+
+func (l *decisionLog) tellLost() {
+	if n := l.dropped.Swap(0); n > 0 {
+		l.log.Warn("decisions were not logged: the decision log is slower than the traffic", "count", n)
+	}
+	if n := l.limited.Swap(0); n > 0 {
+		l.log.Info("decisions were not logged: there were more than the rate of the log", "count", n)
 	}
 }
 
@@ -218,7 +223,7 @@ func (l *decisionLog) note(broken map[string]bool, what string, err error) {
 }
 
 // json is the line of the event, nil if it is dropped.
-func (e *event) json(m *masks) ([]byte, error) {
+func (e *event) json() ([]byte, error) {
 	var err error
 	if e.input != nil {
 		if e.line.Input, err = ast.JSON(e.input); err != nil {
@@ -230,7 +235,7 @@ func (e *event) json(m *masks) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if m != nil {
+	if m := e.program.masks; m != nil {
 		keep, err := m.apply(context.Background(), &e.line)
 		if err != nil || !keep {
 			return nil, err

@@ -42,26 +42,34 @@ type RuleTrace struct {
 // Explain decides about an exchange, which is not changed, and tells how. The
 // rules are evaluated without an index, so that those that can't hold show up.
 func (p *Policy) Explain(ctx context.Context, x *exchange.Exchange, contextExtensions map[string]string) (*Explanation, error) {
-	w := p.want
+	g := p.program.Load()
+	if g == nil {
+		return nil, errNoBundle
+	}
+	w := g.want
 	w.metadata = w.metadata && x.Metadata != nil
 	b := builder{w: &w, x: x}
 	input, err := b.build(extensionsTerm(contextExtensions), "")
 	if err != nil {
 		return nil, err
 	}
-	return p.explain(ctx, input)
+	return p.explain(ctx, g, input)
 }
 
 // ExplainInput does so for an input document as JSON values.
 func (p *Policy) ExplainInput(ctx context.Context, input any) (*Explanation, error) {
+	g := p.program.Load()
+	if g == nil {
+		return nil, errNoBundle
+	}
 	v, err := ast.InterfaceToValue(input)
 	if err != nil {
 		return nil, err
 	}
-	return p.explain(ctx, v)
+	return p.explain(ctx, g, v)
 }
 
-func (p *Policy) explain(ctx context.Context, input ast.Value) (*Explanation, error) {
+func (p *Policy) explain(ctx context.Context, g *program, input ast.Value) (*Explanation, error) {
 	in, err := ast.JSON(input)
 	if err != nil {
 		return nil, err
@@ -69,7 +77,7 @@ func (p *Policy) explain(ctx context.Context, input ast.Value) (*Explanation, er
 	e := &Explanation{Input: in}
 	events := topdown.NewBufferTracer()
 	start := time.Now()
-	result, err := p.evaluate(ctx, input, &printer{p.opts.Log, nil}, rego.EvalQueryTracer(events), rego.EvalRuleIndexing(false))
+	result, err := p.evaluate(ctx, g, input, &printer{p.opts.Log, nil}, rego.EvalQueryTracer(events), rego.EvalRuleIndexing(false))
 	e.Took = time.Since(start)
 	e.Rules = rulesOf(*events)
 	if err != nil {

@@ -149,7 +149,7 @@ decision := {"allowed": true, "headers": {"x-c": input.headgate.filters.geo.coun
 			t.Errorf("%s: %s", country, fieldsOf(&x.Request.Head))
 		}
 	}
-	if p.cache == nil || p.cache.len() != 2 {
+	if p.program.Load().cache == nil || p.program.Load().cache.len() != 2 {
 		t.Error("two countries, but not two decisions")
 	}
 }

@@ -27,7 +27,8 @@ type filter struct {
 
 // Needs implements exchange.Filter.
 func (f *filter) Needs() exchange.Needs {
-	if f.p.reads.needsBody() {
+	// A bundle may bring rules that read the body at any time.
+	if f.p.spec.Bundle != nil || f.p.program.Load().reads.needsBody() {
 		return exchange.Needs{Request: exchange.NeedPrefix}
 	}
 	return exchange.Needs{}
@@ -36,12 +37,12 @@ func (f *filter) Needs() exchange.Needs {
 // Request implements exchange.Filter.
 func (f *filter) Request(x *exchange.Exchange) exchange.Verdict {
 	start := time.Now()
-	e := event{start: start}
+	e := event{start: start, program: f.p.program.Load()}
 	verdict, result := f.decide(x, &e)
 	if d := f.p.opts.Decisions; d != nil {
 		d.Decision(f.p.name, result, time.Since(start))
 	}
-	if f.p.log != nil {
+	if f.p.log != nil && e.program != nil {
 		e.record(f.p, x)
 	}
 	return verdict
@@ -70,29 +71,32 @@ const (
 )
 
 func (f *filter) decide(x *exchange.Exchange, e *event) (exchange.Verdict, string) {
-	p := f.p
-	if p.log != nil || p.want.metadata {
+	p, g := f.p, e.program
+	if g == nil {
+		return x.Fail(fmt.Errorf("policy %s: %w", p.name, errNoBundle)), failed
+	}
+	if p.log != nil || g.want.metadata {
 		e.id = uuid.NewString()
 	}
 	var k *keyer
-	if p.cache != nil {
+	if g.cache != nil {
 		k = p.keyers.take()
 		defer p.keyers.give(k)
-		if !k.write(&p.reads, x, f) {
+		if !k.write(&g.reads, x, f) {
 			k = nil
-		} else if out := p.cache.get(k.buf); out != nil {
+		} else if out := g.cache.get(k.buf); out != nil {
 			return f.remembered(x, e, out)
 		}
 	}
 	if verdict, result := f.input(x, e); verdict != exchange.Continue {
 		return verdict, result
 	}
-	result, err := p.evaluate(x.Context(), e.input, p.printer(x))
+	result, err := p.evaluate(x.Context(), g, e.input, p.printer(g, x))
 	if err != nil {
 		e.err = err
 		return x.Fail(fmt.Errorf("policy %s: %w", p.name, err)), failed
 	}
-	out, err := p.outcome(result)
+	out, err := p.outcome(g, result)
 	e.result = result
 	if err != nil {
 		e.err = err
@@ -100,7 +104,7 @@ func (f *filter) decide(x *exchange.Exchange, e *event) (exchange.Verdict, strin
 		return x.Reply(403, "", nil), denied
 	}
 	if k != nil {
-		p.cache.put(k.buf, out)
+		g.cache.put(k.buf, out)
 	}
 	return f.apply(x, out)
 }
@@ -121,7 +125,7 @@ func (f *filter) remembered(x *exchange.Exchange, e *event, out *outcome) (excha
 // parsed.
 func (f *filter) input(x *exchange.Exchange, e *event) (exchange.Verdict, string) {
 	p := f.p
-	b := builder{w: &p.want, x: x}
+	b := builder{w: &e.program.want, x: x}
 	input, err := b.build(f.extensions, e.id)
 	if err == nil {
 		e.input, e.size = input, b.size
@@ -137,7 +141,7 @@ func (f *filter) input(x *exchange.Exchange, e *event) (exchange.Verdict, string
 }
 
 // outcome reads the value of the rule, nil if it is undefined.
-func (p *Policy) outcome(result ast.Value) (*outcome, error) {
+func (p *Policy) outcome(g *program, result ast.Value) (*outcome, error) {
 	if result == nil {
 		return &outcome{undefined: true}, nil
 	}
@@ -149,7 +153,7 @@ func (p *Policy) outcome(result ast.Value) (*outcome, error) {
 	if p.log != nil {
 		out.result = result
 	}
-	if p.cache != nil {
+	if g.cache != nil {
 		out.size = sizeOf(result)
 	}
 	return out, nil
@@ -187,15 +191,18 @@ func (f *filter) apply(x *exchange.Exchange, out *outcome) (exchange.Verdict, st
 }
 
 // printer takes what the policy prints for x; nil if it prints nothing.
-func (p *Policy) printer(x *exchange.Exchange) print.Hook {
-	if !slices.Contains(p.analysis.impure, ast.InternalPrint.Name) {
+func (p *Policy) printer(g *program, x *exchange.Exchange) print.Hook {
+	if !slices.Contains(g.analysis.impure, ast.InternalPrint.Name) {
 		return nil
 	}
 	return &printer{p.opts.Log, []any{"policy", p.name, "request_id", x.ID, "route", x.Route}}
 }
 
+// errNoBundle is why a policy can't decide before its first bundle.
+var errNoBundle = errors.New("the bundle is not there yet")
+
 // evaluate returns the value of the rule, nil if it is undefined.
-func (p *Policy) evaluate(ctx context.Context, input ast.Value, out print.Hook, more ...rego.EvalOption) (ast.Value, error) {
+func (p *Policy) evaluate(ctx context.Context, g *program, input ast.Value, out print.Hook, more ...rego.EvalOption) (ast.Value, error) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -206,7 +213,7 @@ func (p *Policy) evaluate(ctx context.Context, input ast.Value, out print.Hook, 
 		defer cancel()
 	}
 	t := p.start()
-	rs, err := p.query.Eval(ctx, append(more,
+	rs, err := g.query.Eval(ctx, append(more,
 		rego.EvalParsedInput(input),
 		rego.EvalExternalCancel(t),
 		rego.EvalMetrics(metrics.NoOp()),

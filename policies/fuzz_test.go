@@ -41,7 +41,7 @@ decision := {"allowed": true, "body": input.attributes.request.http.headers["x-r
 		all := everything()
 		b := builder{w: &all, x: x}
 		whole, err := b.build(nil, "")
-		part := builder{w: &p.want, x: x}
+		part := builder{w: &p.program.Load().want, x: x}
 		some, err2 := part.build(nil, "")
 		if (err == nil) != (err2 == nil) {
 			t.Fatalf("whole: %v, part: %v", err, err2)
@@ -66,7 +66,7 @@ decision := {"allowed": true, "body": input.attributes.request.http.headers["x-r
 				t.Fatalf("%s: %v and %v", key, a, b)
 			}
 		}
-		if _, err := p.evaluate(context.Background(), some, nil); err != nil {
+		if _, err := p.evaluate(context.Background(), p.program.Load(), some, nil); err != nil {
 			t.Fatal(err)
 		}
 	})

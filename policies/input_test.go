@@ -298,7 +298,7 @@ func TestReads(t *testing.T) {
 			p := compiled(t, "package t\n\n"+tt.rego+"\n")
 			x := request{method: "POST", target: "/a", headers: []string{"X-Role", "admin"}}.exchange(t)
 			all := input(t, x, everything())
-			got := input(t, x, p.want)
+			got := input(t, x, p.program.Load().want)
 			var want any
 			switch tt.want {
 			case "":
@@ -367,13 +367,13 @@ func TestPartialInputDecidesAlike(t *testing.T) {
 			x := req.exchange(t)
 			all := everything()
 			var results [2]string
-			for i, w := range []*want{&p.want, &all} {
+			for i, w := range []*want{&p.program.Load().want, &all} {
 				b := builder{w: w, x: x}
 				in, err := b.build(nil, "")
 				if err != nil {
 					t.Fatal(err)
 				}
-				v, err := p.evaluate(context.Background(), in, nil)
+				v, err := p.evaluate(context.Background(), p.program.Load(), in, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -13,40 +13,95 @@ import (
 	"github.com/open-policy-agent/opa/v1/util"
 )
 
-// readData merges the JSON and YAML files into one document.
-func readData(paths []string) (map[string]any, error) {
-	files, err := find(paths, func(name string) bool {
-		ext := filepath.Ext(name)
-		return ext == ".json" || ext == ".yaml" || ext == ".yml"
-	})
+// file is a file that was read.
+type file struct {
+	name string
+	text []byte
+}
+
+// sources are the files of a policy.
+type sources struct{ rego, data []file }
+
+// readSources reads the Rego files that match, and the data. All problems are
+// reported at once.
+func readSources(s *Spec, match func(string) bool) (*sources, error) {
+	var src sources
+	var err, err2 error
+	src.rego, err = readFiles(s.Files, match)
+	src.data, err2 = readFiles(s.Data, isData)
+	if err = errors.Join(err, err2); err != nil {
+		return nil, err
+	}
+	if len(src.rego) == 0 && s.Bundle == nil {
+		return nil, &Error{File: strings.Join(s.Files, ", "), Message: "no Rego file here"}
+	}
+	return &src, nil
+}
+
+func readFiles(paths []string, match func(string) bool) ([]file, error) {
+	names, err := find(paths, match)
 	if err != nil {
 		return nil, err
 	}
-	data := map[string]any{}
+	var out []file
 	var errs []error
-	for _, name := range files {
-		src, err := os.ReadFile(name)
+	for _, name := range names {
+		text, err := os.ReadFile(name)
 		if err != nil {
 			errs = append(errs, readError(name, err))
+		}
+		out = append(out, file{name, text})
+	}
+	return out, errors.Join(errs...)
+}
+
+func isRego(name string) bool { return strings.HasSuffix(name, ".rego") }
+
+// isRule reports whether a file belongs to a policy in service.
+func isRule(name string) bool { return isRego(name) && !strings.HasSuffix(name, "_test.rego") }
+
+func isData(name string) bool {
+	ext := filepath.Ext(name)
+	return ext == ".json" || ext == ".yaml" || ext == ".yml"
+}
+
+func parseModules(files []file, caps *ast.Capabilities) (map[string]*ast.Module, error) {
+	modules := make(map[string]*ast.Module, len(files))
+	var errs []error
+	for _, f := range files {
+		m, err := ast.ParseModuleWithOpts(f.name, string(f.text), ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: caps})
+		if err != nil {
+			errs = append(errs, problems(err))
 			continue
 		}
+		modules[f.name] = m
+	}
+	return modules, errors.Join(errs...)
+}
+
+// parseData merges JSON and YAML files into one document.
+func parseData(files []file) (map[string]any, error) {
+	data := map[string]any{}
+	var errs []error
+	for _, f := range files {
 		var v any
-		if filepath.Ext(name) == ".json" {
-			err = util.UnmarshalJSON(src, &v)
+		var err error
+		if filepath.Ext(f.name) == ".json" {
+			err = util.UnmarshalJSON(f.text, &v)
 		} else {
-			err = util.Unmarshal(src, &v)
+			err = util.Unmarshal(f.text, &v)
 		}
 		if err != nil {
-			errs = append(errs, &Error{File: name, Message: "this is no valid JSON or YAML: " + err.Error()})
+			errs = append(errs, &Error{File: f.name, Message: "this is no valid JSON or YAML: " + err.Error()})
 			continue
 		}
 		doc, ok := v.(map[string]any)
 		if !ok {
-			errs = append(errs, &Error{File: name, Message: "a data file holds an object at its root; its members become data.NAME"})
+			errs = append(errs, &Error{File: f.name, Message: "a data file holds an object at its root; its members become data.NAME"})
 			continue
 		}
 		if at := merge(data, doc, "data"); at != "" {
-			errs = append(errs, &Error{File: name, Message: at + " is already in another data file"})
+			errs = append(errs, &Error{File: f.name, Message: at + " is already in another data file"})
 		}
 	}
 	return data, errors.Join(errs...)

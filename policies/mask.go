@@ -27,9 +27,9 @@ func masksOf(ctx context.Context, c *ast.Compiler, opts []func(*rego.Rego)) (*ma
 		if len(c.GetRulesForVirtualDocument(ref)) == 0 {
 			continue
 		}
-		p, err := rego.New(append(opts, rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(ref)))))...).PrepareForEval(ctx)
+		p, err := prepare(ctx, ref, opts)
 		if err != nil {
-			return nil, problems(err)
+			return nil, err
 		}
 		*q = &p
 	}

@@ -9,12 +9,10 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
-	"github.com/open-policy-agent/opa/v1/storage"
-	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
 	"github.com/headgate/headgate/runtime/exchange"
 )
@@ -27,6 +25,8 @@ type Spec struct {
 	Files []string
 	// Data are JSON and YAML files, merged at the root of data.
 	Data []string
+	// Bundle is where more rules and data come from; nil: nowhere.
+	Bundle *BundleSpec
 	// Decide names the rule that decides: "data.orders.authz.decision".
 	Decide string
 	// Deadline bounds one evaluation; 0: 50 milliseconds.
@@ -52,22 +52,26 @@ type Options struct {
 	Stdout, Stderr io.Writer
 }
 
-// Policy is compiled Rego with its data. It is immutable and serves many
-// exchanges at once.
+// Policy is compiled Rego with its data. It serves many exchanges at once.
 type Policy struct {
 	name     string
 	path     string // of the decision, as decision logs write it
 	deadline time.Duration
-	network  bool // a granted builtin waits on something outside
-	query    rego.PreparedEvalQuery
-	want     want   // what the input holds
-	reads    want   // what the rules read; less than want if there is a decision log
-	cache    *cache // nil if decisions can't be remembered
-	keyers   keyers
-	analysis *analysis
+	network  bool      // a granted builtin waits on something outside
 	timers   sync.Pool // of *timer
+	keyers   keyers
 	opts     Options
 	log      *decisionLog // nil for none
+
+	// program is what decides now; nil until the first bundle is there.
+	program atomic.Pointer[program]
+	spec    Spec
+	sources *sources
+
+	bundle *bundleSource // nil for none
+
+	// release gives back a policy that is shared; nil: it is not.
+	release func()
 }
 
 // Error is one problem of a policy with its position in the Rego source, if it
@@ -89,71 +93,57 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Row, e.Col, e.Message)
 }
 
-// Compile reads, checks and prepares a policy. Its error joins one *Error for
-// each problem found. The caller closes the policy.
+// Compile reads, checks and prepares a policy from files. Its error joins one
+// *Error for each problem found. The caller closes the policy.
 func Compile(ctx context.Context, s Spec, o Options) (*Policy, error) {
+	if s.Bundle != nil {
+		return nil, &Error{Message: "a policy with a bundle needs a Store"}
+	}
+	src, err := readSources(&s, isRule)
+	if err != nil {
+		return nil, err
+	}
+	return newPolicy(ctx, s, o, src)
+}
+
+// newPolicy makes a policy of sources. With a bundle it has no program yet.
+func newPolicy(ctx context.Context, s Spec, o Options, src *sources) (*Policy, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	decide, err := ast.ParseRef(s.Decide)
-	if err != nil || !decide.HasPrefix(ast.DefaultRootRef) || len(decide) < 2 || !decide.IsGround() {
-		return nil, &Error{Message: fmt.Sprintf("%q names no rule; write for example data.authz.decision", s.Decide)}
-	}
-	caps, err := capabilities(s.Allow)
+	decide, err := s.rule()
 	if err != nil {
 		return nil, err
-	}
-	modules, err := readModules(s.Files, caps, isRule)
-	if err != nil {
-		return nil, err
-	}
-	data, err := readData(s.Data)
-	if err != nil {
-		return nil, err
-	}
-	store := inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false))
-	compiler, err := compile(ctx, modules, caps, store)
-	if err != nil {
-		return nil, err
-	}
-	// A rule may also be data, or a package as a whole.
-	if len(compiler.GetRulesForVirtualDocument(decide)) == 0 && len(compiler.GetRulesWithPrefix(decide)) == 0 && !inData(data, decide) {
-		return nil, &Error{Message: fmt.Sprintf("no rule is called %s%s", s.Decide, suggestion(compiler, s.Decide))}
-	}
-	opts := []func(*rego.Rego){
-		rego.Compiler(compiler), rego.Store(store), rego.Capabilities(caps),
-	}
-	if slices.Contains(s.Allow, "opa.runtime") {
-		opts = append(opts, rego.Runtime(runtimeTerm()))
-	}
-	query, err := rego.New(append(opts, rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(decide)))))...).PrepareForEval(ctx)
-	if err != nil {
-		return nil, problems(err)
 	}
 	p := &Policy{
-		name: s.Name, path: logPath(decide), deadline: s.Deadline, query: query, opts: o,
+		name: s.Name, path: logPath(decide), deadline: s.Deadline, opts: o, spec: s, sources: src,
 		network: slices.Contains(s.Allow, "http.send") || slices.Contains(s.Allow, "net.lookup_ip_addr"),
-	}
-	a := analyse(compiler, decide)
-	p.analysis, p.reads = a, a.reads.want()
-	p.want = p.reads
-	if a.uncacheable() == "" {
-		p.cache = newCache()
 	}
 	if p.deadline <= 0 {
 		p.deadline = 50 * time.Millisecond
 	}
-	if s.DecisionLog != nil {
-		p.want = p.reads.logged()
-		m, err := masksOf(ctx, compiler, opts)
+	if s.Bundle == nil {
+		g, err := link(ctx, &s, src, nil)
 		if err != nil {
 			return nil, err
 		}
-		if p.log, err = openDecisionLog(s.DecisionLog, s.Name, m, o); err != nil {
+		p.program.Store(g)
+	}
+	if s.DecisionLog != nil {
+		if p.log, err = openDecisionLog(s.DecisionLog, s.Name, o); err != nil {
 			return nil, &Error{File: s.DecisionLog.Path, Message: fmt.Sprintf("the decision log can't be written: %v", err)}
 		}
 	}
 	return p, nil
+}
+
+// rule is the rule that decides.
+func (s *Spec) rule() (ast.Ref, error) {
+	decide, err := ast.ParseRef(s.Decide)
+	if err != nil || !decide.HasPrefix(ast.DefaultRootRef) || len(decide) < 2 || !decide.IsGround() {
+		return nil, &Error{Message: fmt.Sprintf("%q names no rule; write for example data.authz.decision", s.Decide)}
+	}
+	return decide, nil
 }
 
 // Filter makes a filter of the policy. contextExtensions become
@@ -172,27 +162,17 @@ func (p *Policy) Filter(contextExtensions map[string]string) exchange.Filter {
 // Close ends the policy; no filter of it is used any more. It waits a moment
 // for the decision log to be written.
 func (p *Policy) Close() {
+	if p.release != nil {
+		p.release()
+		return
+	}
+	p.close()
+}
+
+func (p *Policy) close() {
 	if p.log != nil {
 		p.log.close()
 	}
-}
-
-// compile checks the modules against each other and the data.
-func compile(ctx context.Context, modules map[string]*ast.Module, caps *ast.Capabilities, store storage.Store) (*ast.Compiler, error) {
-	txn, err := store.NewTransaction(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer store.Abort(ctx, txn)
-	c := ast.NewCompiler().
-		WithStrict(true).
-		WithCapabilities(caps).
-		WithEnablePrintStatements(true).
-		WithPathConflictsCheck(storage.NonEmpty(ctx, store, txn))
-	if c.Compile(modules); c.Failed() {
-		return nil, problems(c.Errors)
-	}
-	return c, nil
 }
 
 // problems turns OPA's errors into ours.

@@ -2,8 +2,6 @@ package policies
 
 import (
 	"context"
-	"errors"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +31,7 @@ func Files(paths []string) ([]string, error) { return find(paths, isRego) }
 // It returns how many files there are. Its error joins one *Error for each
 // problem.
 func Check(ctx context.Context, s Spec) (int, error) {
-	data, err := readData(s.Data)
+	src, err := readSources(&s, isRego)
 	if err != nil {
 		return 0, err
 	}
@@ -41,20 +39,24 @@ func Check(ctx context.Context, s Spec) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	modules, err := readModules(s.Files, caps, isRule)
+	rules := slices.DeleteFunc(slices.Clone(src.rego), func(f file) bool { return !isRule(f.name) })
+	if err := compiles(ctx, rules, src.data, caps); err != nil {
+		return 0, err
+	}
+	return len(src.rego), compiles(ctx, src.rego, src.data, ast.CapabilitiesForThisVersion())
+}
+
+func compiles(ctx context.Context, rego, data []file, caps *ast.Capabilities) error {
+	modules, err := parseModules(rego, caps)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	store := inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false))
-	if _, err := compile(ctx, modules, caps, store); err != nil {
-		return 0, err
+	doc, err := parseData(data)
+	if err != nil {
+		return err
 	}
-	all := ast.CapabilitiesForThisVersion()
-	if modules, err = readModules(s.Files, all, isRego); err != nil {
-		return 0, err
-	}
-	_, err = compile(ctx, modules, all, store)
-	return len(modules), err
+	_, err = compile(ctx, modules, caps, inmem.NewFromObjectWithOpts(doc, inmem.OptRoundTripOnWrite(false)))
+	return err
 }
 
 // TestCase is the outcome of one Rego test.
@@ -91,12 +93,16 @@ type TestReport struct {
 // expression run, "" for all. Every builtin is there, so that tests can replace
 // it.
 func Test(ctx context.Context, s Spec, run string, coverage bool) (*TestReport, error) {
-	data, err := readData(s.Data)
+	src, err := readSources(&s, isRego)
 	if err != nil {
 		return nil, err
 	}
 	caps := ast.CapabilitiesForThisVersion()
-	modules, err := readModules(s.Files, caps, isRego)
+	modules, err := parseModules(src.rego, caps)
+	if err != nil {
+		return nil, err
+	}
+	data, err := parseData(src.data)
 	if err != nil {
 		return nil, err
 	}
@@ -175,37 +181,4 @@ func (t *TestReport) cover(r cover.Report) {
 	if covered > 0 {
 		t.Percent = 100 * float64(covered) / float64(covered+missed)
 	}
-}
-
-func isRego(name string) bool { return strings.HasSuffix(name, ".rego") }
-
-// isRule reports whether a file belongs to a policy in service.
-func isRule(name string) bool { return isRego(name) && !strings.HasSuffix(name, "_test.rego") }
-
-// readModules parses the Rego files below paths that match. All problems are
-// reported at once.
-func readModules(paths []string, caps *ast.Capabilities, match func(string) bool) (map[string]*ast.Module, error) {
-	files, err := find(paths, match)
-	if err != nil {
-		return nil, err
-	}
-	if len(files) == 0 {
-		return nil, &Error{File: strings.Join(paths, ", "), Message: "no Rego file here"}
-	}
-	modules := make(map[string]*ast.Module, len(files))
-	var errs []error
-	for _, name := range files {
-		src, err := os.ReadFile(name)
-		if err != nil {
-			errs = append(errs, readError(name, err))
-			continue
-		}
-		m, err := ast.ParseModuleWithOpts(name, string(src), ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: caps})
-		if err != nil {
-			errs = append(errs, problems(err))
-			continue
-		}
-		modules[name] = m
-	}
-	return modules, errors.Join(errs...)
 }
