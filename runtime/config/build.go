@@ -33,6 +33,8 @@ type Deps struct {
 	Host         *host.Host
 	// Modules has the plugins that come over the network.
 	Modules *source.Store
+	// Policies has those of the last configuration.
+	Policies *policies.Store
 	Metrics *telemetry.Metrics
 	Log     *slog.Logger
 	// Stdout and Stderr take access and decision logs; nil is the process's.
@@ -40,6 +42,9 @@ type Deps struct {
 	// Check builds only to see whether it can be done: log files are not opened,
 	// since that would make them.
 	Check bool
+	// Starting is set as long as there is no configuration in force that could
+	// stay: what comes over the network may then come later.
+	Starting bool
 }
 
 // Generation is a configuration that can be served.
@@ -238,7 +243,7 @@ func (b *builder) cluster(u *Upstream) {
 	c := upstream.Config{
 		Name: u.Name, Balance: u.Balance, ConnectTimeout: u.ConnectTimeout, Timeout: u.Timeout,
 		IdleTimeout: u.IdleTimeout, MaxIdle: u.MaxIdle, HTTP2: u.HTTP2, Auto: u.Auto, TLS: u.TLS, ProxyProtocol: u.ProxyProtocol,
-		HealthCheck: u.HealthCheck, Breaker: u.Breaker, Retry: u.Retry, Discovery: u.Discovery,
+		HealthCheck: u.HealthCheck, Outliers: u.Outliers, Breaker: u.Breaker, Retry: u.Retry, Discovery: u.Discovery,
 	}
 	for _, e := range u.Endpoints {
 		c.Endpoints = append(c.Endpoints, upstream.EndpointConfig{Address: e.Address, Weight: e.Weight, Labels: e.Labels})

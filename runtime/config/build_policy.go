@@ -21,9 +21,9 @@ func (b *builder) policy(p *Policy) {
 	if b.d.Metrics != nil {
 		o.Decisions = decisions{b.d.Metrics.Policy(p.Name)}
 	}
-	made, err := policies.Compile(b.ctx, policies.Spec{
-		Name: p.Name, Files: p.Rego, Data: p.Data, Decide: p.Decide, Deadline: p.Deadline, Allow: p.Allow, DecisionLog: b.decisionLog(p),
-	}, o)
+	made, err := b.d.Policies.Compile(b.ctx, policies.Spec{
+		Name: p.Name, Files: p.Rego, Data: p.Data, Decide: p.Decide, Deadline: p.Deadline, Allow: p.Allow, DecisionLog: b.decisionLog(p), Bundle: p.Bundle,
+	}, o, b.d.Starting)
 	if err != nil {
 		for _, e := range joined(err) {
 			b.policyError(p, e)

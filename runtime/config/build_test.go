@@ -26,7 +26,7 @@ func testDeps(t *testing.T) Deps {
 		r.Close()
 		_ = h.Close(context.Background())
 	})
-	return Deps{Upstreams: r, Host: h, Metrics: m}
+	return Deps{Upstreams: r, Host: h, Metrics: m, Policies: policies.NewStore(policies.StoreOptions{})}
 }
 
 // write makes files of a directory and returns it.

@@ -3,6 +3,7 @@ package config
 import (
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -18,6 +19,8 @@ type Policy struct {
 	AllowOnError bool
 	Deadline     time.Duration
 	Allow        []string
+	// Bundle is nil for none.
+	Bundle *policies.BundleSpec
 	// DecisionLog is nil for none.
 	DecisionLog *policies.LogSpec
 
@@ -30,8 +33,9 @@ func (l *loader) decodePolicy(b block) {
 		Name: b.id, Range: b.DefRange, RegoRange: s.rangeOf("rego"), DecideRange: s.rangeOf("decide"),
 		Deadline: 50 * time.Millisecond,
 	}
-	s.unavailable("bundle")
-	if len(s.blocks("bundle")) == 0 {
+	if n, ok := s.one("bundle"); ok {
+		p.Bundle = l.decodeBundle(n)
+	} else {
 		s.require("rego", `["policies/"]`)
 	}
 	p.Rego = s.paths("rego", `["policies/"]`)
@@ -69,6 +73,58 @@ func (l *loader) decodeDecisionLog(n block) *policies.LogSpec {
 	}
 	t.number("rate", &log.Rate, 1, 1_000_000)
 	return log
+}
+
+func (l *loader) decodeBundle(n block) *policies.BundleSpec {
+	t := l.read(n, bundleSchema)
+	b := &policies.BundleSpec{Poll: 30 * time.Second}
+	const example = `"https://bundles.example.com/authz.tar.gz"`
+	if t.require("url", example) && t.text("url", &b.URL, example) {
+		if scheme, _, found := strings.Cut(b.URL, "://"); !found {
+			b.URL = n.scope.resolve(b.URL)
+			t.mustExist("url", t.rangeOf("url"), b.URL, false)
+		} else if scheme != "file" {
+			checkServiceURL(t, "url", b.URL)
+		}
+	}
+	t.text("token", &b.Token, "${env.TOKEN}")
+	if t.duration("poll", &b.Poll) && b.Poll < time.Second {
+		l.diags.errorf(t.rangeOf("poll"), "Invalid duration", "bundle.poll is at least 1s.")
+	}
+	if t.duration("long_poll", &b.LongPoll) && (b.LongPoll < time.Second || b.LongPoll > 10*time.Minute) {
+		l.diags.errorf(t.rangeOf("long_poll"), "Invalid duration", "bundle.long_poll is from 1s to 10m.")
+	}
+	l.bundleKey(t, b)
+	return b
+}
+
+// bundleKey decodes what verifies a bundle.
+func (l *loader) bundleKey(t *section, b *policies.BundleSpec) {
+	var file string
+	if t.text("public_key_file", &file, "bundle.pem") && file != "" {
+		file = t.scope.resolve(file)
+		l.watch(file)
+		rng := t.rangeOf("public_key_file")
+		if t.mustExist("public_key_file", rng, file, false) {
+			text, err := readFile(file)
+			if err == nil {
+				err = policies.CheckKey(string(text))
+			}
+			if err != nil {
+				l.diags.errorf(rng, "Invalid key", "bundle.public_key_file: %s can't be used: %s.", file, err)
+			}
+			b.Key = string(text)
+		}
+	}
+	t.text("key_id", &b.KeyID, "global_key")
+	t.text("scope", &b.Scope, "read")
+	b.Algorithm = "RS256"
+	t.oneOf("algorithm", &b.Algorithm, "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
+	for _, name := range []string{"key_id", "scope", "algorithm"} {
+		if t.has(name) && !t.has("public_key_file") {
+			l.diags.errorf(t.rangeOf(name), "Nothing to verify", "bundle.%s is for public_key_file, which is absent.", name)
+		}
+	}
 }
 
 // checkServiceURL reports a URL that nothing can be sent to.

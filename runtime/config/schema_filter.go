@@ -57,8 +57,14 @@ var policySpec = &spec{
 var bundleSpec = &spec{
 	doc: "Policies and data from a server.",
 	args: []argSpec{
-		{"url", typeString, required, "The URL of the bundle.", nil},
+		{"url", typeString, required, "Of the bundle: http, https, or a file.", nil},
+		{"token", typeString, "none", "Sent as a bearer token.", nil},
 		{"poll", typeDuration, `"30s"`, "How often it is asked for.", nil},
+		{"long_poll", typeDuration, "none", "How long a server that can may wait for a new bundle before it answers.", nil},
+		{"public_key_file", typeString, "none", "The key that must have signed the bundle; PEM. Without one, a signed bundle is refused.", nil},
+		{"key_id", typeString, "any", "The id of the key in the signature.", nil},
+		{"scope", typeString, "any", "The scope in the signature.", nil},
+		{"algorithm", typeString, `"RS256"`, "Of the signature.", []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}},
 	},
 }
 
@@ -106,6 +112,7 @@ var (
 	allowHeadersSchema = allowSpec.blocks[0].schema()
 	pluginLimitsSchema = pluginLimitsSpec.schema()
 	policySchema       = policySpec.schema()
+	bundleSchema       = bundleSpec.schema()
 	decisionLogSchema  = decisionLogSpec.schema()
 	logServiceSchema   = logServiceSpec.schema()
 	chainSchema        = chainSpec.schema()

@@ -124,6 +124,8 @@ var (
 	upstreamSchema    = upstreamSpec.schema()
 	upstreamTLSSchema = upstreamTLSSpec.schema()
 	endpointSchema    = endpointSpec.schema()
+	healthCheckSchema = healthCheckSpec.schema()
+	outlierSchema     = outlierSpec.schema()
 	dnsSchema         = dnsSpec.schema()
 	fileSchema        = fileSpec.schema()
 	breakerSchema     = breakerSpec.schema()

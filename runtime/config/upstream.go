@@ -24,6 +24,9 @@ type Upstream struct {
 	TLS            *upstream.TLS // nil: in the clear
 	ProxyProtocol  string        // v1, v2 or ""
 
+	HealthCheck *upstream.HealthCheck      // nil: none
+	Outliers    *upstream.OutlierDetection // nil: none
+
 	Breaker *upstream.Breaker // nil: none
 	Retry   *upstream.Retry   // nil: what is safe without one
 
@@ -65,7 +68,9 @@ func (l *loader) decodeUpstream(b block) {
 			l.diags.errorf(s.rangeOf(name), "Invalid duration", "upstream.%s can't be 0. Write for example: %s = \"15s\"", name, name)
 		}
 	}
-	s.unavailable("affinity", "health_check", "outlier_detection")
+	s.unavailable("affinity")
+	s.decodeHealthCheck(u)
+	s.decodeOutliers(u)
 	s.decodeBreaker(u)
 	s.decodeRetry(u)
 	l.cfg.Upstreams = append(l.cfg.Upstreams, u)

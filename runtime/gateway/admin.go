@@ -48,7 +48,7 @@ func (g *Gateway) Ready() error {
 	if g.stopping.Load() {
 		return errors.New("stopping")
 	}
-	return nil
+	return g.policies.Ready()
 }
 
 // Status implements admin.Source.

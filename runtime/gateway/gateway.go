@@ -18,6 +18,7 @@ import (
 
 	"github.com/headgate/headgate/host"
 	"github.com/headgate/headgate/host/source"
+	"github.com/headgate/headgate/policies"
 	"github.com/headgate/headgate/runtime/admin"
 	"github.com/headgate/headgate/runtime/certs"
 	"github.com/headgate/headgate/runtime/config"
@@ -56,6 +57,7 @@ type Gateway struct {
 	certs     *certs.Store
 	host      *host.Host
 	modules   *source.Store
+	policies  *policies.Store
 	engine    *proxy.Engine
 	listeners *listen.Set
 
@@ -121,10 +123,12 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 	if err != nil {
 		return nil, err
 	}
+	g.policies = g.policyStore()
 	g.modules = source.New(source.Options{Dir: modulesDir(o.CacheDir), Offline: o.Offline})
 	g.upstreams = upstream.NewRegistry(g.metrics)
 	g.upstreams.LogTo(g.log)
 	telemetry.RegisterCircuits(g.registry, g.upstreams.Circuits)
+	telemetry.RegisterHealth(g.registry, g.upstreams.Health)
 	telemetry.RegisterDiscoveries(g.registry, g.upstreams.Discoveries)
 	g.certs = certs.NewStore(g.log)
 	g.watchCertificates()

@@ -18,8 +18,8 @@ type generation struct {
 
 func (g *Gateway) deps() config.Deps {
 	return config.Deps{
-		Upstreams: g.upstreams, Certificates: g.certs, Host: g.host, Modules: g.modules, Metrics: g.metrics, Log: g.log,
-		Stdout: g.opts.Stdout, Stderr: g.opts.Stderr, Check: g.checking,
+		Upstreams: g.upstreams, Certificates: g.certs, Host: g.host, Modules: g.modules, Policies: g.policies, Metrics: g.metrics, Log: g.log,
+		Stdout: g.opts.Stdout, Stderr: g.opts.Stderr, Check: g.checking, Starting: g.inForce() == nil,
 	}
 }
 

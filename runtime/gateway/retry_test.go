@@ -422,3 +422,57 @@ func TestBreakerIgnoresClients(t *testing.T) {
 		}
 	}
 }
+
+// An endpoint that answers with errors is left alone, and comes back.
+func TestOutlier(t *testing.T) {
+	checkLeaks(t)
+	var broken atomic.Bool
+	var asked atomic.Int64
+	bad := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if broken.Load() {
+			w.WriteHeader(500)
+		}
+	})
+	_, good := play(t, "200")
+	r := start(t, map[string]string{"routes.hcl": fmt.Sprintf(`
+upstream "b" {
+  endpoint %q {}
+  endpoint %q {}
+  balance = "round_robin"
+  outlier_detection {
+    consecutive_errors = 3
+    interval           = "100ms"
+    eject              = "300ms"
+  }
+}
+route "all" {
+  upstream = upstream.b
+}
+`, bad, good)})
+	broken.Store(true)
+	errors := 0
+	for range 40 {
+		if status, _, _ := r.get("/"); status != 200 {
+			errors++
+		}
+	}
+	if errors != 3 {
+		t.Errorf("%d errors reached clients, not the 3 that it takes", errors)
+	}
+	for _, want := range []string{`headgate_upstream_endpoint_up{endpoint="` + bad + `",upstream="b"} 0`, `headgate_upstream_endpoint_ejections_total{endpoint="` + bad + `",upstream="b"} 1`} {
+		if text := r.admin("/metrics"); !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	broken.Store(false)
+	n := asked.Load()
+	for begin := time.Now(); asked.Load() == n; {
+		if time.Since(begin) > 5*time.Second {
+			t.Fatal("the endpoint does not come back")
+		}
+		if status, _, _ := r.get("/"); status != 200 {
+			t.Errorf("got %d", status)
+		}
+	}
+}

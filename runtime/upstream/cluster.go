@@ -40,8 +40,10 @@ type Config struct {
 	// one asks Admit first.
 	Breaker *Breaker
 	Retry   *Retry
-	// HealthCheck is nil if endpoints aren't asked how they are.
+	// HealthCheck is nil if endpoints aren't asked how they are, Outliers if what
+	// requests come to takes none out.
 	HealthCheck *HealthCheck
+	Outliers    *OutlierDetection
 	// Discovery is where the endpoints come from; nil: Endpoints.
 	Discovery *Discovery
 }

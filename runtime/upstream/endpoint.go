@@ -239,6 +239,9 @@ func (e *Endpoint) Answered(status int, d time.Duration) {
 	if e.metrics != nil {
 		e.metrics.Done(status, d)
 	}
+	if o := e.standing.detector.Load(); o != nil {
+		o.answered(e.standing, status, d)
+	}
 }
 
 // Failed records a request without an answer; kind is connect, reset or
@@ -254,6 +257,9 @@ func (e *Endpoint) Failed(kind string) {
 	}
 	if e.metrics != nil {
 		e.metrics.Error(kind)
+	}
+	if o := e.standing.detector.Load(); o != nil {
+		o.failed(e.standing, kind, 0)
 	}
 }
 

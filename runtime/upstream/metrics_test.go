@@ -16,6 +16,7 @@ func measured(t *testing.T) (*Registry, func() string) {
 	reg := prometheus.NewRegistry()
 	r := NewRegistry(telemetry.New(reg))
 	t.Cleanup(r.Close)
+	telemetry.RegisterHealth(reg, r.Health)
 	return r, func() string {
 		families, err := reg.Gather()
 		if err != nil {

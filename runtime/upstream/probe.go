@@ -79,11 +79,9 @@ func (c *checker) askHTTP(ctx context.Context) error {
 	if c.check.Contains == "" {
 		return nil
 	}
-	body, err := readSome(res.Body)
-	if bytes.Contains(body, []byte(c.check.Contains)) {
-		return nil
-	}
-	if err != nil {
+	found := func(body []byte) bool { return bytes.Contains(body, []byte(c.check.Contains)) }
+	body, err := readUntil(res.Body, found)
+	if err != nil || found(body) {
 		return err
 	}
 	return fmt.Errorf("the body does not contain %q", c.check.Contains)
@@ -128,10 +126,10 @@ func (c *checker) exchange(ctx context.Context, r *exchange.Request, body []byte
 	return res, end, nil
 }
 
-// readSome reads the beginning of a body. The error is nil at its end.
-func readSome(b exchange.Body) ([]byte, error) {
+// readUntil reads the beginning of a body, no further than enough asks for.
+func readUntil(b exchange.Body, enough func([]byte) bool) ([]byte, error) {
 	var read []byte
-	for b != nil && len(read) < maxProbe {
+	for b != nil && len(read) < maxProbe && !enough(read) {
 		p, err := b.Next()
 		read = append(read, p[:min(len(p), maxProbe-len(read))]...)
 		if errors.Is(err, io.EOF) {
@@ -163,7 +161,7 @@ func (c *checker) askGRPC(ctx context.Context) error {
 	if res.Status != 200 {
 		return fmt.Errorf("status %d", res.Status)
 	}
-	message, err := readSome(res.Body)
+	message, err := readUntil(res.Body, func([]byte) bool { return false }) // trailers follow
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,9 @@ type standing struct {
 	mu     sync.Mutex           // taken after the registry's
 	why    [reasonsToBar]string // of each bit of barred, for people
 	health checkup
+
+	detector atomic.Pointer[detector] // that wants to know of outcomes
+	outcomes outcomes
 }
 
 // The reasons to bar an address.

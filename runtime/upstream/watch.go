@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/headgate/headgate/runtime/telemetry"
 )
 
 // watch is what is kept of the health of an upstream by its name, whatever its
@@ -15,6 +17,7 @@ type watch struct {
 
 	directing sync.Mutex // held while settings are applied
 	panics    panics
+	detector  *detector // guarded by the registry; nil: none
 }
 
 // panics tells whether the upstream uses endpoints that are out, for want of
@@ -46,6 +49,9 @@ func (r *Registry) leave(c *Cluster) {
 	}
 	if delete(w.clusters, c); len(w.clusters) == 0 {
 		delete(r.watches, c.config.Name)
+		if w.detector != nil {
+			w.detector.stop()
+		}
 	}
 }
 
@@ -75,6 +81,9 @@ func (r *Registry) direct(upstream string) {
 	w.directing.Lock()
 	defer w.directing.Unlock()
 	_, list := r.inForce(upstream)
+	if len(list) > 0 {
+		r.watchOutliers(w, list[0].config.Outliers, list[0])
+	}
 	seen := map[*standing]bool{}
 	back := false
 	for _, c := range list {
@@ -165,4 +174,34 @@ func (c *Cluster) tooFew(well, of int) bool {
 		return well == 0 && of > 0
 	}
 	return well*100 < h.Panic*of
+}
+
+// Health lists what is known of how endpoints are, by upstream.
+func (r *Registry) Health() []telemetry.Health {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := map[string]*telemetry.Health{}
+	for name, w := range r.watches {
+		at[name] = &telemetry.Health{Upstream: name, Panicking: w.panics.now.Load(), Panics: w.panics.entered.Load()}
+	}
+	for k, s := range r.standings {
+		h := at[k.upstream]
+		if h == nil {
+			continue // it is on its way out
+		}
+		e := telemetry.EndpointHealth{
+			Endpoint: k.address, Passed: s.health.passed.Load(), Failed: s.health.failed.Load(), Thrown: s.outcomes.ejections.Load(),
+		}
+		for i, reason := range reasonNames() {
+			if s.barred.Load()&(1<<i) != 0 {
+				e.Barred = append(e.Barred, reason)
+			}
+		}
+		h.Endpoints = append(h.Endpoints, e)
+	}
+	list := make([]telemetry.Health, 0, len(at))
+	for _, h := range at {
+		list = append(list, *h)
+	}
+	return list
 }

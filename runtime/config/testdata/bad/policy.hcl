@@ -7,14 +7,31 @@ policy "b" {
   on_error = "skip"                               # ERROR: is one of "deny", "allow"
   deadline = "0s"                                 # ERROR: can't be 0
   allow    = ["http.sent"]                        # ERROR: Did you mean "http.send"?
-  bundle { # ERROR: not available
-    url = "https://example.com"
+  bundle { # ERROR: needs url
+    poll            = "1ms"      # ERROR: at least 1s
+    long_poll       = "1h"       # ERROR: from 1s to 10m
+    public_key_file = "none.pem" # ERROR: can't be read
+    algorithm       = "HS256"    # ERROR: is one of
   }
   decision_log {
     rate = 0          # ERROR: whole number from 1
     service {         # ERROR: needs url
       token = [1]     # ERROR: takes a string
     }
+  }
+}
+policy "d" {
+  decide = "data.a"
+  bundle {
+    url             = "oci://example.com/x" # ERROR: is no URL
+    public_key_file = "policy.hcl"          # ERROR: can't be used
+  }
+}
+policy "e" {
+  decide = "data.a"
+  bundle {
+    url   = "https://example.com/x"
+    scope = "read" # ERROR: Nothing to verify
   }
 }
 policy "c" {

@@ -24,10 +24,6 @@ upstream "a" {
   }
   affinity { # ERROR: not available
   }
-  health_check { # ERROR: not available
-  }
-  outlier_detection { # ERROR: not available
-  }
   circuit_breaker {
     error_percent   = 101   # ERROR: from 1 to 100
     window          = "1ms" # ERROR: at least

@@ -81,6 +81,25 @@ upstream "orders" {
   protocol = "h2c"
   balance  = "round_robin"
   timeout  = "2s"
+  health_check {
+    path      = "/healthz?deep=1"
+    host      = "orders.internal"
+    expect    = [200, 204]
+    contains  = "ok"
+    interval  = "500ms"
+    timeout   = "100ms"
+    healthy   = 1
+    unhealthy = 2
+    panic     = 0
+  }
+  outlier_detection {
+    consecutive_errors  = 3
+    success_rate        = 90
+    latency_factor      = 2.5
+    interval            = "1s"
+    eject               = "5s"
+    max_ejected_percent = 20
+  }
   circuit_breaker {
     error_percent   = 40
     max_requests    = 100
