@@ -2,7 +2,10 @@ package policies
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,13 +25,13 @@ type BundleSpec struct {
 	// answers; 0: it is not asked to.
 	LongPoll time.Duration
 	// Key verifies the bundle's signature: a public key in PEM, or a secret for
-	// an HMAC; "": a bundle must not be signed. KeyID and Scope have to be those
-	// of the signature if they are not "". Algorithm is RS256 if it is "".
-	Key, KeyID, Scope, Algorithm string
+	// an HMAC; "": a bundle must not be signed. Scope has to be that of the
+	// signature if it is not "". Algorithm is RS256 if it is "".
+	Key, Scope, Algorithm string
 }
 
-// defaultKey is the id of the key of a signature that names none.
-const defaultKey = "headgate"
+// keyID stands for the one key there is, whatever the signature calls it.
+const keyID = "headgate"
 
 // maxBundle bounds a bundle as it is sent, and each of its files.
 const maxBundle = 256 << 20
@@ -49,12 +52,8 @@ func (s *BundleSpec) readBundle(raw []byte, etag string) (*activation, error) {
 		if algorithm == "" {
 			algorithm = "RS256"
 		}
-		id := s.KeyID
-		if id == "" {
-			id = defaultKey
-		}
 		r = r.WithBundleVerificationConfig(bundle.NewVerificationConfig(
-			map[string]*bundle.KeyConfig{id: {Key: s.Key, Algorithm: algorithm, Scope: s.Scope}}, id, s.Scope, nil))
+			map[string]*bundle.KeyConfig{keyID: {Key: s.Key, Algorithm: algorithm, Scope: s.Scope}}, keyID, s.Scope, nil))
 	}
 	b, err := r.Read()
 	if err != nil {
@@ -64,6 +63,19 @@ func (s *BundleSpec) readBundle(raw []byte, etag string) (*activation, error) {
 		return nil, &Error{File: s.URL, Message: "this is a delta bundle; only whole ones are known"}
 	}
 	return &activation{name: s.URL, bundle: &b}, nil
+}
+
+// CheckKey reports whether a text is a public key for bundles.
+func CheckKey(text string) error {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return errors.New("it is no PEM")
+	}
+	if _, err := x509.ParsePKIXPublicKey(block.Bytes); err == nil {
+		return nil
+	}
+	_, err := x509.ParseCertificate(block.Bytes)
+	return err
 }
 
 // join adds what the bundle has.

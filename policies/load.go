@@ -38,6 +38,13 @@ func readSources(s *Spec, match func(string) bool) (*sources, error) {
 	return &src, nil
 }
 
+// parse checks the files by themselves.
+func (s *sources) parse() error {
+	_, err := parseModules(s.rego, ast.CapabilitiesForThisVersion())
+	_, err2 := parseData(s.data)
+	return errors.Join(err, err2)
+}
+
 func readFiles(paths []string, match func(string) bool) ([]file, error) {
 	names, err := find(paths, match)
 	if err != nil {

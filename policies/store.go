@@ -61,6 +61,12 @@ func (s *Store) Compile(ctx context.Context, spec Spec, o Options, starting bool
 	if err != nil {
 		return nil, err
 	}
+	if spec.Bundle != nil && s.opts.Offline {
+		if err := src.parse(); err != nil {
+			p.close()
+			return nil, err
+		}
+	}
 	if spec.Bundle != nil && !s.opts.Offline {
 		b := s.bundle(spec.Bundle)
 		if err := b.subscribe(ctx, p, starting); err != nil {

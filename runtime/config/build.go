@@ -35,8 +35,8 @@ type Deps struct {
 	Modules *source.Store
 	// Policies has those of the last configuration.
 	Policies *policies.Store
-	Metrics *telemetry.Metrics
-	Log     *slog.Logger
+	Metrics  *telemetry.Metrics
+	Log      *slog.Logger
 	// Stdout and Stderr take access and decision logs; nil is the process's.
 	Stdout, Stderr io.Writer
 	// Check builds only to see whether it can be done: log files are not opened,

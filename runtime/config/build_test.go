@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/headgate/headgate/host"
+	"github.com/headgate/headgate/policies"
 	"github.com/headgate/headgate/runtime/telemetry"
 	"github.com/headgate/headgate/runtime/upstream"
 )

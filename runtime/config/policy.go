@@ -116,11 +116,10 @@ func (l *loader) bundleKey(t *section, b *policies.BundleSpec) {
 			b.Key = string(text)
 		}
 	}
-	t.text("key_id", &b.KeyID, "global_key")
 	t.text("scope", &b.Scope, "read")
 	b.Algorithm = "RS256"
 	t.oneOf("algorithm", &b.Algorithm, "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
-	for _, name := range []string{"key_id", "scope", "algorithm"} {
+	for _, name := range []string{"scope", "algorithm"} {
 		if t.has(name) && !t.has("public_key_file") {
 			l.diags.errorf(t.rangeOf(name), "Nothing to verify", "bundle.%s is for public_key_file, which is absent.", name)
 		}

@@ -62,7 +62,6 @@ var bundleSpec = &spec{
 		{"poll", typeDuration, `"30s"`, "How often it is asked for.", nil},
 		{"long_poll", typeDuration, "none", "How long a server that can may wait for a new bundle before it answers.", nil},
 		{"public_key_file", typeString, "none", "The key that must have signed the bundle; PEM. Without one, a signed bundle is refused.", nil},
-		{"key_id", typeString, "any", "The id of the key in the signature.", nil},
 		{"scope", typeString, "any", "The scope in the signature.", nil},
 		{"algorithm", typeString, `"RS256"`, "Of the signature.", []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}},
 	},
