@@ -48,6 +48,9 @@ func link(ctx context.Context, s *Spec, src *sources, b *activation) (*program, 
 		}
 		g.bundles = map[string]logBundle{b.name: {Revision: b.bundle.Manifest.Revision}}
 	}
+	if err := addLibrary(modules); err != nil {
+		return nil, err
+	}
 	store := inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false))
 	compiler, err := compile(ctx, modules, caps, store)
 	if err != nil {
