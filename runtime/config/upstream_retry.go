@@ -24,12 +24,8 @@ func (s *section) decodeBreaker(u *Upstream) {
 	t.atLeast("open", &u.Breaker.Open, 10*time.Millisecond)
 	t.number("max_requests", &u.Breaker.MaxRequests, 0, 1<<20)
 	t.flag("adaptive", &u.Breaker.Adaptive)
-	for _, name := range []string{"max_connections", "max_pending"} {
-		var n int
-		if t.number(name, &n, 0, 1<<20) && n > 0 {
-			s.l.refuse(t.rangeOf(name), t.what(t.attrs[name]))
-		}
-	}
+	t.number("max_connections", &u.Breaker.MaxConnections, 0, 1<<20)
+	t.number("max_pending", &u.Breaker.MaxPending, 0, 1<<20)
 }
 
 // atLeast decodes a duration that must not be shorter than least.

@@ -107,8 +107,11 @@ func (f *flow) forward() error {
 		}
 		conn, reused, err := ep.AcquireFor(x.Context(), x.Conn, fresh)
 		if err != nil {
-			if x.Context().Err() != nil {
+			switch {
+			case x.Context().Err() != nil:
 				return errGone
+			case isRefusal(err):
+				return refused(err)
 			}
 			f.pass.Failed()
 			if again {

@@ -149,7 +149,7 @@ func (c *contender) run(ctx context.Context, x *exchange.Exchange, first []byte)
 
 // drop ends a try whose response the client does not get.
 func (c *contender) drop(f *flow) {
-	if c.failed {
+	if c.failed && !isRefusal(c.err) {
 		f.pass.Failed()
 	}
 	if c.conn == nil {

@@ -74,6 +74,8 @@ func upstreamFailed(cause error) error {
 	switch {
 	case errors.Is(cause, upstream.ErrNoEndpoint):
 		return &failure{status: 503, detail: "no endpoint is available", cause: cause}
+	case isRefusal(cause):
+		return refused(cause)
 	case isTimeout(cause):
 		return &failure{status: 504, detail: "the upstream did not answer in time", cause: cause}
 	}
@@ -88,6 +90,12 @@ func refused(cause error) error {
 		f.after = r.After
 	}
 	return f
+}
+
+// isRefusal reports whether err says that an upstream was not asked.
+func isRefusal(err error) bool {
+	var r *upstream.Refusal
+	return errors.As(err, &r)
 }
 
 // retryAfter is sent with 503, in whole seconds and at least one.

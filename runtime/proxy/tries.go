@@ -62,8 +62,11 @@ func (r *retrier) try() (again bool, err error) {
 	}
 	conn, reused, err := r.acquire(ep)
 	if err != nil {
-		if x.Context().Err() != nil {
+		switch {
+		case x.Context().Err() != nil:
 			return false, errGone
+		case isRefusal(err):
+			return false, refused(err)
 		}
 		f.pass.Failed()
 		return r.again(ep, upstream.FailedConnect, true, upstreamFailed(err))

@@ -16,6 +16,9 @@ type Breaker struct {
 	Open time.Duration
 	// MaxRequests bounds the requests at once; 0: none.
 	MaxRequests int
+	// MaxConnections bounds the connections to all endpoints, MaxPending the requests
+	// that wait for one, each at most the upstream's connect timeout; 0: none.
+	MaxConnections, MaxPending int
 	// Adaptive bounds them by how the latency changes.
 	Adaptive bool
 }

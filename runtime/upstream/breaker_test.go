@@ -78,7 +78,7 @@ func TestBreaker(t *testing.T) {
 	if got := strings.Join(*turns, " "); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
-	if i := c.circuit.info(); i.State != "closed" || i.Opened != 2 || i.Shed != 2 || i.Active != 0 {
+	if i := c.circuit.info(nil); i.State != "closed" || i.Opened != 2 || i.Shed != 2 || i.Active != 0 {
 		t.Errorf("got %+v", *i)
 	}
 }

@@ -69,13 +69,16 @@ func newCircuit(name string, log *slog.Logger) *circuit {
 
 // Refusal is the error of a request that an upstream is not asked.
 type Refusal struct {
-	Reason string        // open or limit
+	Reason string        // open, limit or pending
 	After  time.Duration // when it is worth another try
 }
 
 func (r *Refusal) Error() string {
-	if r.Reason == "open" {
+	switch r.Reason {
+	case "open":
 		return "the circuit breaker is open"
+	case "pending":
+		return "the upstream has as many connections as it may, and too many requests wait for one"
 	}
 	return "the upstream has as many requests as it may"
 }
@@ -203,13 +206,18 @@ type CircuitInfo struct {
 	Shed    int64  `json:"shed"`
 	Limit   int64  `json:"adaptive_limit"`
 	Retries int64  `json:"retries"`
+	// Connections are those that max_connections bounds, Pending the requests that
+	// wait for one.
+	Connections int64 `json:"connections"`
+	Pending     int64 `json:"pending"`
 }
 
-func (c *circuit) info() *CircuitInfo {
-	s := c.stats()
+func (c *circuit) info(p *connections) *CircuitInfo {
+	s := c.stats(p)
 	i := &CircuitInfo{
 		State: State(c.breaker.state.Load()).String(), Active: c.active.Load(), Opened: s.Opened,
-		Shed: s.ShedOpen + s.ShedLimit, Limit: c.limit.limit.Load(),
+		Shed: s.ShedOpen + s.ShedLimit + s.ShedPending, Limit: c.limit.limit.Load(),
+		Connections: s.Connections, Pending: s.Pending,
 	}
 	for _, r := range s.Retries {
 		i.Retries += r.Count
@@ -217,10 +225,13 @@ func (c *circuit) info() *CircuitInfo {
 	return i
 }
 
-func (c *circuit) stats() telemetry.Circuit {
+func (c *circuit) stats(p *connections) telemetry.Circuit {
 	s := telemetry.Circuit{
 		Upstream: c.name, State: int(c.breaker.state.Load()), Opened: c.breaker.opened.Load(),
 		ShedOpen: c.refused.open.Load(), ShedLimit: c.refused.limit.Load(), Exhausted: c.refused.budget.Load(),
+	}
+	if p != nil {
+		s.Connections, s.Pending, s.ShedPending = p.made(), p.waiting.Load(), p.refused.Load()
 	}
 	for r := range reasons {
 		n := &c.retries[r]
@@ -244,7 +255,7 @@ func (r *Registry) Circuits() []telemetry.Circuit {
 	defer r.mu.Unlock()
 	list := make([]telemetry.Circuit, 0, len(r.circuits))
 	for _, c := range r.circuits {
-		list = append(list, c.stats())
+		list = append(list, c.stats(r.pools[c.name]))
 	}
 	return list
 }
@@ -278,7 +289,7 @@ func (r *Registry) circuitInfo(name string) *CircuitInfo {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c := r.circuits[name]; c != nil {
-		return c.info()
+		return c.info(r.pools[name])
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,7 +51,8 @@ type Endpoint struct {
 	tls     *originator         // nil: in the clear
 	made    time.Time
 
-	standing *standing // set by the registry
+	standing *standing    // set by the registry
+	pool     *connections // of the upstream, set by the registry
 
 	active   atomic.Int64
 	requests atomic.Int64
@@ -113,19 +115,33 @@ func (e *Endpoint) AcquireFor(ctx context.Context, client *exchange.Conn, fresh 
 }
 
 func (e *Endpoint) acquireOwn(ctx context.Context, client *exchange.Conn, fresh bool) (conn Conn, reused bool, err error) {
-	if !fresh {
+	if !fresh && e.pool.waiting.Load() == 0 {
 		if conn = e.takeIdle(); conn != nil {
 			return conn, true, nil
 		}
 	}
-	conn, err = e.open(ctx, client)
+	return e.acquireNew(ctx, client)
+}
+
+// acquireNew makes a connection as soon as one more may be, unless it gets one that
+// is left by another request meanwhile.
+func (e *Endpoint) acquireNew(ctx context.Context, client *exchange.Conn) (conn Conn, reused bool, err error) {
+	conn, counts, err := e.pool.acquire(ctx, e, e.key.connect)
+	if err != nil {
+		e.end()
+		return nil, false, err
+	}
+	if conn != nil {
+		return conn, true, nil
+	}
+	conn, err = e.open(ctx, client, counts)
 	return conn, false, err
 }
 
 // open makes a connection for a request that is active, and ends the request if
 // that fails.
-func (e *Endpoint) open(ctx context.Context, client *exchange.Conn) (Conn, error) {
-	nc, err := e.dial(ctx, client)
+func (e *Endpoint) open(ctx context.Context, client *exchange.Conn, counts bool) (Conn, error) {
+	nc, err := e.dial(ctx, client, counts)
 	if err != nil {
 		return nil, err
 	}
@@ -136,8 +152,8 @@ func (e *Endpoint) open(ctx context.Context, client *exchange.Conn) (Conn, error
 }
 
 // dial connects for a request that is active, and ends it if that fails.
-func (e *Endpoint) dial(ctx context.Context, client *exchange.Conn) (net.Conn, error) {
-	nc, err := e.connect(ctx, client, false)
+func (e *Endpoint) dial(ctx context.Context, client *exchange.Conn, counts bool) (net.Conn, error) {
+	nc, err := e.connect(ctx, client, false, counts)
 	if err != nil {
 		if ctx.Err() == nil {
 			e.Failed("connect")
@@ -148,14 +164,15 @@ func (e *Endpoint) dial(ctx context.Context, client *exchange.Conn) (net.Conn, e
 }
 
 // connect dials and makes the handshake, both within connect_timeout. A stream is
-// of a protocol that is not ours to name.
-func (e *Endpoint) connect(ctx context.Context, client *exchange.Conn, stream bool) (net.Conn, error) {
+// of a protocol that is not ours to name. What counts gives leave back when it is
+// closed.
+func (e *Endpoint) connect(ctx context.Context, client *exchange.Conn, stream, counts bool) (net.Conn, error) {
 	if e.tls == nil {
-		return e.dialFor(ctx, client)
+		return e.dialFor(ctx, client, counts)
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.key.connect)
 	defer cancel()
-	nc, err := e.dialFor(ctx, client)
+	nc, err := e.dialFor(ctx, client, counts)
 	if err != nil {
 		return nil, err
 	}
@@ -212,6 +229,7 @@ func (e *Endpoint) Release(c Conn) {
 	if !keep {
 		c.Close()
 	}
+	e.left()
 }
 
 // Discard ends a request whose connection is of no further use.
@@ -219,6 +237,44 @@ func (e *Endpoint) Discard(c Conn) {
 	e.end()
 	c.Close()
 	c.Park()
+	e.left()
+}
+
+// left lets those have what a request left behind who wait for it.
+func (e *Endpoint) left() {
+	if e.pool.waiting.Load() > 0 {
+		e.pool.left(e)
+	}
+}
+
+// spare takes a connection that may carry a request, nil if there is none.
+func (e *Endpoint) spare() Conn {
+	if c := e.takeIdle(); c != nil {
+		return c
+	}
+	if s := e.openStream(); s != nil {
+		return s
+	}
+	return nil
+}
+
+// sacrifice takes a connection that no request uses and returns what closes it, nil
+// if there is none.
+func (e *Endpoint) sacrifice() (end func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.idle) > 0 {
+		c := e.idle[0].conn
+		e.idle = slices.Delete(e.idle, 0, 1)
+		return func() { c.Close() }
+	}
+	for i, c := range e.shared {
+		if _, idle := c.Idle(); idle {
+			e.shared = slices.Delete(e.shared, i, i+1)
+			return c.Leave
+		}
+	}
+	return nil
 }
 
 // Hold counts a tunnel as active until release is called. It is no request of

@@ -34,7 +34,7 @@ func (c *checker) asker() func(context.Context) error {
 
 // askTCP is content with a connection, over TLS if the upstream has that.
 func (c *checker) askTCP(ctx context.Context) error {
-	nc, err := c.endpoint.connect(ctx, nil, true)
+	nc, err := c.endpoint.connect(ctx, nil, true, false)
 	if err == nil {
 		nc.Close()
 	}
@@ -45,7 +45,7 @@ func (c *checker) askTCP(ctx context.Context) error {
 // does the end of ctx.
 func (c *checker) open(ctx context.Context) (conn Conn, closed func(), err error) {
 	e := c.endpoint
-	nc, err := e.connect(ctx, nil, false)
+	nc, err := e.connect(ctx, nil, false, false)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -12,8 +12,11 @@ import (
 
 // dialFor connects and sends the PROXY header, if there is to be one. A socket
 // that is new takes it without waiting.
-func (e *Endpoint) dialFor(ctx context.Context, client *exchange.Conn) (net.Conn, error) {
+func (e *Endpoint) dialFor(ctx context.Context, client *exchange.Conn, counts bool) (net.Conn, error) {
 	nc, err := e.dialer.DialContext(ctx, e.network, e.address)
+	if counts {
+		nc, err = e.pool.count(nc, err)
+	}
 	if err != nil || e.key.proxy == "" {
 		return nc, err
 	}

@@ -21,6 +21,7 @@ type Registry struct {
 	mu        sync.Mutex
 	endpoints map[key]*Endpoint
 	circuits  map[string]*circuit
+	pools     map[string]*connections // by upstream
 	standings map[standingKey]*standing
 	watches   map[string]*watch // by upstream
 	joined    uint64            // clusters so far
@@ -66,7 +67,7 @@ func NewRegistry(m *telemetry.Metrics) *Registry {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	r := &Registry{
-		metrics: m, endpoints: map[key]*Endpoint{}, circuits: map[string]*circuit{}, standings: map[standingKey]*standing{},
+		metrics: m, endpoints: map[key]*Endpoint{}, circuits: map[string]*circuit{}, pools: map[string]*connections{}, standings: map[standingKey]*standing{},
 		watches: map[string]*watch{}, sources: map[sourceKey]*source{}, series: map[*telemetry.Endpoint]int{},
 		over: ctx, stop: stop, ended: ended,
 	}
@@ -125,6 +126,7 @@ func (r *Registry) endpoint(c Config, address string) *Endpoint {
 			e.tls.log = r.log.With("upstream", c.Name, "endpoint", address)
 		}
 		e.standing = r.standing(c.Name, address)
+		e.pool = r.connections(c.Name, e)
 		r.endpoints[k] = e
 		r.series[m]++
 	}
@@ -143,6 +145,7 @@ func (r *Registry) release(e *Endpoint) {
 	if last {
 		r.dropSeries(e.key, e.metrics)
 		r.forget(e.standing)
+		r.disconnect(e)
 	}
 	r.mu.Unlock()
 	if last {

@@ -45,7 +45,7 @@ func TestBudgetOutage(t *testing.T) {
 	if tries > offered*12/10+budgetBurst || tries < offered*119/100 {
 		t.Errorf("%d tries for %d requests", tries, offered)
 	}
-	s := c.circuit.stats()
+	s := c.circuit.stats(nil)
 	if s.Exhausted == 0 || s.Retries[2].Reason != "reset" || s.Retries[3].Count != int64(tries-offered) {
 		t.Errorf("got %+v", s)
 	}

@@ -17,11 +17,13 @@ import (
 // with, which is sure to take it.
 func (e *Endpoint) acquireStream(ctx context.Context, fresh bool) (conn Conn, reused bool, err error) {
 	if fresh {
-		conn, err = e.open(ctx, nil)
-		return conn, false, err
+		return e.acquireNew(ctx, nil)
 	}
 	if s := e.openStream(); s != nil {
 		return s, true, nil
+	}
+	if e.pool.full() { // streams that others leave may come first
+		return e.acquireNew(ctx, nil)
 	}
 	select {
 	case e.dialing <- struct{}{}:
@@ -37,8 +39,7 @@ func (e *Endpoint) acquireStream(ctx context.Context, fresh bool) (conn Conn, re
 	if s := e.openStream(); s != nil {
 		return s, true, nil
 	}
-	conn, err = e.open(ctx, nil)
-	return conn, false, err
+	return e.acquireNew(ctx, nil)
 }
 
 // shares reports whether connections are expected to be shared. Until the first
@@ -98,6 +99,7 @@ func (e *Endpoint) share(nc net.Conn) (Conn, error) {
 	if closed {
 		c.Leave() // behind this request
 	}
+	e.left() // there is room for more
 	return s, nil
 }
 

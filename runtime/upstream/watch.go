@@ -82,6 +82,7 @@ func (r *Registry) direct(upstream string) {
 	defer w.directing.Unlock()
 	_, list := r.inForce(upstream)
 	if len(list) > 0 {
+		r.bound(w.name, list[0].config.Breaker)
 		r.watchOutliers(w, list[0].config.Outliers, list[0])
 	}
 	seen := map[*standing]bool{}

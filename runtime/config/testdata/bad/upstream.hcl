@@ -27,8 +27,8 @@ upstream "a" {
   circuit_breaker {
     error_percent   = 101   # ERROR: from 1 to 100
     window          = "1ms" # ERROR: at least
-    max_connections = 10    # ERROR: not available
-    max_pending     = 1     # ERROR: not available
+    max_connections = -1    # ERROR: from 0 to
+    max_pending     = "all" # ERROR: takes a number
   }
   retry {
     attempts = 11                  # ERROR: from 0 to 10

@@ -103,7 +103,8 @@ upstream "orders" {
   circuit_breaker {
     error_percent   = 40
     max_requests    = 100
-    max_connections = 0
+    max_connections = 64
+    max_pending     = 32
     adaptive        = true
   }
   retry {
