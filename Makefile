@@ -14,7 +14,7 @@ TENANT = examples/quickstart/tenant.wasm
 SDK    := $(shell find sdk/go -name '*.go' ! -name '*_test.go') sdk/go/go.mod
 FIRST  := $(shell find plugins -name '*.go' ! -name '*_test.go') plugins/go.mod
 
-.PHONY: all run build plugins test test-race test-full bench bench-peers lint fmt reference clean
+.PHONY: all run build plugins test test-race test-full bench bench-peers bench-policies lint fmt reference clean
 
 all: build
 
@@ -61,6 +61,12 @@ bench: build
 ## bench-peers: the peers that Debian does not have, into bench/out/peers
 bench-peers:
 	@sh bench/peers.sh
+
+## bench-policies: decisions evaluated and remembered, beside OPA's own library and
+## an OPA server on loopback
+bench-policies:
+	GOBIN=$(CURDIR)/bench/out/peers $(GO) install github.com/open-policy-agent/opa@$$($(GO) list -m -f '{{.Version}}' github.com/open-policy-agent/opa)
+	HEADGATE_OPA=$(CURDIR)/bench/out/peers/opa $(GO) test -run '^$$' -bench 'Policies|OPAServer' ./policies
 
 ## reference: docs/reference, from what the gateway reads configurations with
 reference: build

@@ -3,7 +3,6 @@ package policies
 import (
 	"encoding/binary"
 	"encoding/json"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -16,7 +15,10 @@ import (
 // have the same key only if the policy can't tell them apart. Texts carry their
 // length, so that no value can pass for another. It may be finer than needed
 // (the raw query instead of the parsed one), never coarser.
-type keyer struct{ buf []byte }
+type keyer struct {
+	buf   []byte
+	names []string // of the objects that are being written
+}
 
 // keyers are kept for the next exchanges.
 type keyers struct{ pool sync.Pool }
@@ -259,6 +261,25 @@ func (k *keyer) body(w *want, x *exchange.Exchange) bool {
 	return true
 }
 
+// object writes the members of m in the order of their names.
+func (k *keyer) object(m map[string]any) bool {
+	from := len(k.names)
+	for name := range m {
+		k.names = append(k.names, name)
+	}
+	to := len(k.names)
+	slices.Sort(k.names[from:])
+	ok := true
+	for i := from; i < to && ok; i++ {
+		name := k.names[i]
+		k.text(name)
+		ok = k.value(m[name])
+	}
+	clear(k.names[from:to])
+	k.names = k.names[:from]
+	return ok
+}
+
 // value writes a JSON value. It reports false for what is none.
 func (k *keyer) value(v any) bool {
 	switch v := v.(type) {
@@ -296,12 +317,7 @@ func (k *keyer) value(v any) bool {
 	case map[string]any:
 		k.buf = append(k.buf, 'm')
 		k.number(len(v))
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			k.text(name)
-			if !k.value(v[name]) {
-				return false
-			}
-		}
+		return k.object(v)
 	default:
 		return false
 	}
