@@ -25,7 +25,7 @@ type Host struct {
 	cache   wazero.CompilationCache
 	runtime wazero.Runtime
 	memory  *exchange.Budget
-	limiter *limiter
+	ticker  *ticker
 
 	mu      sync.Mutex
 	modules map[[32]byte]*module
@@ -56,8 +56,11 @@ func New(ctx context.Context, o Options) (*Host, error) {
 		}
 	}
 	h.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
-		WithCompilationCache(h.cache).WithCloseOnContextDone(true))
+		WithCompilationCache(h.cache))
 	_, err := wasi_snapshot_preview1.Instantiate(ctx, h.runtime)
+	if err == nil {
+		err = instantiateRefill(ctx, h.runtime)
+	}
 	if err == nil {
 		err = native.Instantiate(ctx, h.runtime)
 	}
@@ -66,7 +69,7 @@ func New(ctx context.Context, o Options) (*Host, error) {
 		_ = h.cache.Close(ctx)
 		return nil, err
 	}
-	h.limiter = newLimiter(h.house)
+	h.ticker = newTicker(h.house)
 	return h, nil
 }
 
@@ -98,7 +101,7 @@ func (h *Host) Close(ctx context.Context) error {
 	}
 	left := len(h.live)
 	h.mu.Unlock()
-	h.limiter.close()
+	h.ticker.close()
 	if left > 0 {
 		return fmt.Errorf("%d plugins are still in use: %w", left, context.Cause(ctx))
 	}

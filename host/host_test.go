@@ -235,7 +235,7 @@ func TestTraps(t *testing.T) {
 			f := m.Import("wasi_snapshot_preview1", "proc_exit", Params(1), nil)
 			return [][]byte{Const(3), Call(f)}
 		}, host.ReasonExit, "exit code 3"},
-		{"endless recursion", func(m *Module) [][]byte { return nil }, host.ReasonTrap, "stack overflow"},
+		{"endless recursion", func(m *Module) [][]byte { return nil }, host.ReasonTrap, "call stack is exhausted"},
 		{"pointer outside of memory", func(m *Module) [][]byte {
 			f := m.Import("http_handler", "get_uri", Params(2), Types(I32))
 			return [][]byte{Const(65536), Const(1000), Call(f), Drop}

@@ -55,7 +55,7 @@ func (p *pool) newInstance(cfg *native.Config) (*instance, error) {
 		return nil, fmt.Errorf("plugin %q: %w", p.spec.Name, err)
 	}
 	in := &instance{pool: p, mem: mem}
-	in.meter = p.host.limiter.meter(experimental.WithMemoryAllocator(context.Background(), mem))
+	in.meter = newMeter(experimental.WithMemoryAllocator(context.Background(), mem))
 	in.guest = native.NewGuest(in.meter, p.env, cfg)
 	in.out = [2]*lines{{log: p.log, level: slog.LevelInfo}, {log: p.log, level: slog.LevelWarn}}
 	if p.spec.Concurrency > 1 {
@@ -70,6 +70,7 @@ func (p *pool) newInstance(cfg *native.Config) (*instance, error) {
 	in.begin(p.spec.StartCPU, startPatience*p.spec.StartCPU)
 	in.mod, err = p.host.runtime.InstantiateModule(in.guest, p.module.compiled, config)
 	if err == nil {
+		in.meter.attach(in.mod)
 		if err = in.guest.Start(in.mod); err == nil && in.mod.IsClosed() {
 			err = sys.NewExitError(0)
 		}
@@ -134,6 +135,7 @@ func (in *instance) finish(err error) error {
 	var refused *native.ConfigError
 	var failed *native.FailError
 	if reason == "" && (errors.As(err, &refused) || errors.As(err, &failed)) {
+		in.meter.unwound()
 		return fmt.Errorf("plugin %q: %w", in.pool.spec.Name, err)
 	}
 	in.out[0].flush()
@@ -141,7 +143,7 @@ func (in *instance) finish(err error) error {
 	var exit *sys.ExitError
 	switch {
 	case reason != "":
-		err = errors.New("the call was stopped at its limit")
+		err = errLimit
 	case in.mem.denied:
 		reason = ReasonMemory
 	case errors.As(err, &exit):
@@ -171,7 +173,6 @@ func (in *instance) kill() {
 	if in.dead.Swap(true) {
 		return
 	}
-	in.pool.host.limiter.forget(in.meter)
 	if in.mod != nil {
 		_ = in.mod.Close(context.Background())
 	}

@@ -2,139 +2,92 @@ package host
 
 import (
 	"context"
+	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/headgate/headgate/host/fuel"
 )
 
-// This file is the only place that knows how a running guest is stopped. wazero
-// compiles a check into every loop that ends the call once its context is done;
-// the context is a meter, and one goroutine for all meters finds the calls that
-// ran too long. So a call costs a few atomic operations here, no timer and no
-// allocation. (wazero itself starts a goroutine for every call to watch the
-// context.) Time is counted in samples: a call ends between its limit and one
-// sample after it, never before.
+// This file is the only place that knows how a running guest is stopped. Every
+// module is rewritten when it is compiled: its code uses fuel, and calls refill
+// when a slice of it is used up. There, in the goroutine of the guest, its time
+// is read and it goes on or ends. So a call costs no timer, no allocation and no
+// second goroutine, and no guest keeps the scheduler or the garbage collector
+// waiting for longer than a slice.
 
 const (
-	sampleMin = time.Millisecond
-	sampleMax = 5 * time.Millisecond
-	// settle is how many samples without a call end the sampling until the next.
-	settle = 40
-	// housekeep is the period of what else the goroutine does.
-	housekeep = 15 * time.Second
+	// sliceTime is what a slice of fuel is meant to last. Guests differ in how far
+	// their fuel goes; the size of a slice follows.
+	sliceTime = 250 * time.Microsecond
+	sliceLow  = 1 << 13
+	sliceMid  = 1 << 19
+	sliceHigh = 1 << 22
+	// sliceMost is what a slice counts for when the processor time is not known
+	// because the guest changed threads: it may have stood still in between.
+	sliceMost = 4 * time.Millisecond
+
+	// maxStack bounds how deep the calls of a guest nest, in bytes.
+	maxStack = 4 << 20
 )
 
-// limiter samples the calls of all instances of a host.
-type limiter struct {
-	mu     sync.Mutex
-	meters map[*meter]struct{}
+var (
+	errLimit = errors.New("the call was stopped at its limit")
+	errStack = errors.New("the call stack is exhausted: too many nested calls")
+)
 
-	asleep  atomic.Bool
-	wake    chan struct{}
-	stop    chan struct{}
-	stopped chan struct{}
+// instantiateRefill makes the function that rewritten modules import.
+func instantiateRefill(ctx context.Context, rt wazero.Runtime) error {
+	_, err := rt.NewHostModuleBuilder(fuel.Module).NewFunctionBuilder().
+		WithGoModuleFunction(api.GoModuleFunc(refill),
+			[]api.ValueType{api.ValueTypeI32, api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64}).
+		Export(fuel.Refill).Instantiate(ctx)
+	return err
 }
 
-// newLimiter starts the goroutine; house is called now and then. Close ends it.
-func newLimiter(house func()) *limiter {
-	l := &limiter{
-		meters: map[*meter]struct{}{}, wake: make(chan struct{}, 1),
-		stop: make(chan struct{}), stopped: make(chan struct{}),
+// refill gives a guest its next slice, or ends the call.
+func refill(ctx context.Context, _ api.Module, stack []uint64) {
+	if api.DecodeI32(stack[0]) == fuel.WhyStack {
+		panic(errStack)
 	}
-	go l.run(house)
-	return l
-}
-
-func (l *limiter) close() {
-	close(l.stop)
-	<-l.stopped
-}
-
-func (l *limiter) run(house func()) {
-	defer close(l.stopped)
-	timer := time.NewTimer(housekeep)
-	defer timer.Stop()
-	last, cleaned := time.Now(), time.Now()
-	burnt := processCPU()
-	quiet := 0
-	for {
-		every, busy := l.sample(0, 0)
-		if busy {
-			quiet = 0
-		} else {
-			quiet++
-		}
-		wait := every
-		if quiet > settle {
-			// A call that began before it could see asleep is seen here.
-			l.asleep.Store(true)
-			if _, busy = l.sample(0, 0); busy {
-				l.asleep.Store(false)
-				quiet = 0
-			} else {
-				wait = housekeep
-			}
-		}
-		timer.Reset(wait)
-		select {
-		case <-l.stop:
-			return
-		case <-l.wake:
-			quiet, last, burnt = 0, time.Now(), processCPU()
-			continue
-		case <-timer.C:
-		}
-		l.asleep.Store(false)
-		now := time.Now()
-		// A sample that comes late says that the machine is busy with something
-		// else, or that the process stood still: the guests are not to blame. Nor
-		// can one have used more than the whole process did.
-		cpu := processCPU()
-		l.sample(min(now.Sub(last), 2*every), cpu-burnt)
-		last, burnt = now, cpu
-		if now.Sub(cleaned) >= housekeep {
-			cleaned = now
-			house()
-		}
+	m, ok := ctx.Value(meterKey{}).(*meter)
+	if !ok || !m.tick() {
+		panic(errLimit)
 	}
+	stack[0] = uint64(m.slice)
 }
 
-// sample adds the time since the last one to every call that was running then.
-// burnt is what the process computed meanwhile. It returns when to come again,
-// and whether a call is running.
-func (l *limiter) sample(passed, burnt time.Duration) (every time.Duration, busy bool) {
-	every = sampleMax
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for m := range l.meters {
-		if m.sample(passed, min(passed, burnt)) {
-			busy = true
-			every = min(every, max(sampleMin, time.Duration(m.cpu.Load())/4))
-		}
-	}
-	return every, busy
-}
+// meterKey is the key of a context's meter.
+type meterKey struct{}
 
 // meter measures the calls into one instance, one at a time, and is their
-// context: it is done when the running call must end, and stays so; the
-// instance is of no use then.
+// context.
 type meter struct {
 	context.Context // values only
-	l               *limiter
-	done            chan struct{}
 
 	// state is even between calls and odd in one; the top bits say that the call
 	// ran out.
-	state     atomic.Uint64
-	cpu, wall atomic.Int64 // what the running call may use
-	paused    atomic.Bool
+	state atomic.Uint64
+	done  chan struct{} // closed when a call ran out; the instance is of no use then
+
+	// Of the goroutine that is in the instance.
+	cpu, used   time.Duration // what the running call may use, and has used
+	deadline    time.Time
+	last        time.Time // when the time was read last
+	thread      int       // then, and its time; 0: unknown
+	threadTime  time.Duration
+	paused      time.Time // when the running wait began
+	slice       int64
+	fuel, stack api.MutableGlobal // the guest's; nil before it is instantiated
 
 	mu       sync.Mutex
 	stopWait func() // ends what the paused call waits for
-
-	// Of the limiter's goroutine.
-	seen         uint64
-	used, passed time.Duration
+	waitOver *time.Timer
 }
 
 const (
@@ -143,32 +96,30 @@ const (
 	expiredBits   = outOfCPU | outOfDeadline
 )
 
-func (l *limiter) meter(ctx context.Context) *meter {
-	m := &meter{Context: ctx, l: l, done: make(chan struct{})}
-	l.mu.Lock()
-	l.meters[m] = struct{}{}
-	l.mu.Unlock()
-	return m
+func newMeter(ctx context.Context) *meter {
+	return &meter{Context: ctx, done: make(chan struct{}), slice: sliceMid}
 }
 
-// forget stops measuring; the instance is gone.
-func (l *limiter) forget(m *meter) {
-	l.mu.Lock()
-	delete(l.meters, m)
-	l.mu.Unlock()
+// attach finds what the rewriting added to a module.
+func (m *meter) attach(mod api.Module) {
+	m.fuel, _ = mod.ExportedGlobal(fuel.Fuel).(api.MutableGlobal)
+	m.stack, _ = mod.ExportedGlobal(fuel.Stack).(api.MutableGlobal)
+}
+
+// Value implements context.Context.
+func (m *meter) Value(key any) any {
+	if key == (meterKey{}) {
+		return m
+	}
+	return m.Context.Value(key)
 }
 
 // begin starts the time of a call.
 func (m *meter) begin(cpu, wall time.Duration) {
-	m.cpu.Store(int64(cpu))
-	m.wall.Store(int64(wall))
+	m.last = time.Now()
+	m.deadline = m.last.Add(wall)
+	m.cpu, m.used, m.thread = cpu, 0, 0
 	m.state.Add(1)
-	if m.l.asleep.Load() && m.l.asleep.CompareAndSwap(true, false) {
-		select {
-		case m.l.wake <- struct{}{}:
-		default:
-		}
-	}
 }
 
 // end stops it and returns why the call had to end, or "".
@@ -183,32 +134,52 @@ func (m *meter) end() Reason {
 	return ReasonDeadline
 }
 
-// sample runs in the limiter's goroutine.
-func (m *meter) sample(passed, used time.Duration) (running bool) {
+// unwound is called when a host function ended a call of an instance that lives
+// on: the guest could not give back what its calls took of the stack.
+func (m *meter) unwound() {
+	if m.stack != nil {
+		m.stack.Set(maxStack)
+	}
+}
+
+// tick counts the time since the last tick and lets others run. It reports
+// whether the call may go on.
+func (m *meter) tick() bool {
+	now := time.Now()
+	thread, cpu := threadCPU()
+	passed := now.Sub(m.last)
+	if thread != 0 && thread == m.thread {
+		passed = min(passed, cpu-m.threadTime)
+	} else {
+		passed = min(passed, sliceMost)
+	}
+	m.used += max(0, passed)
+	switch {
+	case passed < sliceTime/2:
+		m.slice = min(2*m.slice, sliceHigh)
+	case passed > 2*sliceTime:
+		m.slice = max(m.slice/2, sliceLow)
+	}
 	s := m.state.Load()
-	if s&1 == 0 || s&expiredBits != 0 {
+	switch {
+	case s&expiredBits != 0:
+		return false
+	case m.used > m.cpu:
+		m.expire(s, outOfCPU)
+		return false
+	case now.After(m.deadline):
+		m.expire(s, outOfDeadline)
 		return false
 	}
-	if s != m.seen {
-		m.seen, m.used, m.passed = s, 0, 0
-		return true
-	}
-	m.passed += passed
-	if !m.paused.Load() {
-		m.used += used
-	}
-	switch {
-	case m.used > time.Duration(m.cpu.Load()):
-		m.expire(s, outOfCPU)
-	case m.passed > time.Duration(m.wall.Load()):
-		m.expire(s, outOfDeadline)
-	}
+	runtime.Gosched()
+	m.thread, m.threadTime = threadCPU()
+	m.last = time.Now()
 	return true
 }
 
 // expire ends the call that state s stands for, if it still runs.
 func (m *meter) expire(s, why uint64) {
-	if !m.state.CompareAndSwap(s, s|why) {
+	if s&1 == 0 || s&expiredBits != 0 || !m.state.CompareAndSwap(s, s|why) {
 		return
 	}
 	close(m.done)
@@ -220,11 +191,7 @@ func (m *meter) expire(s, why uint64) {
 }
 
 // cut ends the running call, if there is one.
-func (m *meter) cut() {
-	if s := m.state.Load(); s&1 == 1 && s&expiredBits == 0 {
-		m.expire(s, outOfDeadline)
-	}
-}
+func (m *meter) cut() { m.expire(m.state.Load(), outOfDeadline) }
 
 // Done implements context.Context.
 func (m *meter) Done() <-chan struct{} { return m.done }
@@ -239,21 +206,34 @@ func (m *meter) Err() error {
 
 // Pause implements native.Limiter.
 func (m *meter) Pause(stop func()) {
+	m.paused = time.Now()
+	s := m.state.Load()
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.stopWait = stop
+	if s&1 == 1 {
+		m.waitOver = time.AfterFunc(m.deadline.Sub(m.paused), func() { m.expire(s, outOfDeadline) })
+	}
 	if stop != nil && m.state.Load()&expiredBits != 0 {
 		stop() // it ran out just before
 	}
-	m.mu.Unlock()
-	m.paused.Store(true)
 }
 
-// Resume implements native.Limiter.
+// Resume implements native.Limiter. What the guest waited for may have taken it
+// to its deadline: its slice ends here.
 func (m *meter) Resume() {
-	m.paused.Store(false)
 	m.mu.Lock()
 	m.stopWait = nil
+	if m.waitOver != nil {
+		m.waitOver.Stop()
+		m.waitOver = nil
+	}
 	m.mu.Unlock()
+	m.last = m.last.Add(time.Since(m.paused))
+	m.thread = 0
+	if m.fuel != nil {
+		m.fuel.Set(0)
+	}
 }
 
 // sleep is the guest's nanosleep: not its time, and it ends with the call.

@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/headgate/headgate/host/abi/native"
+	"github.com/headgate/headgate/host/fuel"
 )
 
 // module is compiled code, once per digest, shared by every pool that runs it.
@@ -69,12 +70,11 @@ func (m *module) release() {
 }
 
 func (m *module) compile(wasm []byte) error {
-	s, err := parseSections(wasm)
+	code, _, err := fuel.Rewrite(wasm, fuel.Options{MaxTable: maxElements, MaxStack: maxStack})
 	if err != nil {
 		return &ModuleError{Detail: "the file is not a usable WebAssembly module", Err: err}
 	}
-	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0))
-	c, err := m.host.runtime.CompileModule(ctx, s.code)
+	c, err := m.host.compile(code)
 	if err != nil {
 		return &ModuleError{Detail: "the module does not compile", Err: err}
 	}
@@ -82,8 +82,20 @@ func (m *module) compile(wasm []byte) error {
 		_ = c.Close(context.Background())
 		return err
 	}
-	m.compiled, m.schema = c, slices.Clone(s.schema)
+	m.compiled, m.schema = c, slices.Clone(customSection(wasm, schemaSection))
 	return nil
+}
+
+// compile compiles code. What is wrong with it may make the compiler panic; that
+// is an error of the module's as any other.
+func (h *Host) compile(code []byte) (c wazero.CompiledModule, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the compiler fails: %v", p)
+		}
+	}()
+	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0))
+	return h.runtime.CompileModule(ctx, code)
 }
 
 // check compares the module's exports and imports with the ABI.

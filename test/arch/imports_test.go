@@ -78,7 +78,7 @@ func matrix() map[string][]string {
 		"runtime/gateway":   append([]string{"runtime/config", "runtime/admin"}, config...),
 		"host/source":       {},
 		"host/fuel":         {},
-		"host":              {"runtime/exchange", "host/abi/", "host/capability/"},
+		"host":              {"runtime/exchange", "host/fuel", "host/abi/", "host/capability/"},
 		"host/abi/":         {"runtime/exchange"},
 		"host/capability/":  capability,
 		"host/builtin":      {},
