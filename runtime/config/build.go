@@ -243,7 +243,10 @@ func (b *builder) cluster(u *Upstream) {
 	c := upstream.Config{
 		Name: u.Name, Balance: u.Balance, ConnectTimeout: u.ConnectTimeout, Timeout: u.Timeout,
 		IdleTimeout: u.IdleTimeout, MaxIdle: u.MaxIdle, HTTP2: u.HTTP2, Auto: u.Auto, TLS: u.TLS, ProxyProtocol: u.ProxyProtocol,
-		HealthCheck: u.HealthCheck, Outliers: u.Outliers, Breaker: u.Breaker, Retry: u.Retry, Discovery: u.Discovery,
+		Prefer: u.Prefer, SlowStart: u.SlowStart, Affinity: u.Affinity, HealthCheck: u.HealthCheck, Outliers: u.Outliers, Breaker: u.Breaker, Retry: u.Retry, Discovery: u.Discovery,
+	}
+	if u.HashOn != nil {
+		c.HashOn = u.HashOn.Eval
 	}
 	for _, e := range u.Endpoints {
 		c.Endpoints = append(c.Endpoints, upstream.EndpointConfig{Address: e.Address, Weight: e.Weight, Labels: e.Labels})

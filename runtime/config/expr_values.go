@@ -104,7 +104,7 @@ func (c *compiler) lookup(name, key string, rng hcl.Range) (node, bool) {
 	case "query":
 		return optional(func(x *exchange.Exchange) (string, bool) { return queryValue(x, key) }), true
 	case "cookie":
-		return optional(func(x *exchange.Exchange) (string, bool) { return cookieValue(x, key) }), true
+		return optional(func(x *exchange.Exchange) (string, bool) { return x.Request.Cookie(key) }), true
 	}
 	return node{reads: readsBody, eval: jsonExpr(key, c.opt.buffer, c.opt.response)}, true
 }
@@ -438,29 +438,4 @@ func unescape(x *exchange.Exchange, s string) string {
 		}
 	}
 	return exchange.String(b)
-}
-
-// cookieValue is the first value of a cookie, without the quotes that RFC 6265
-// section 4.1.1 allows around it.
-func cookieValue(x *exchange.Exchange, name string) (string, bool) {
-	h := &x.Request.Head
-	for i := range h.Len() {
-		id, _, value := h.At(i)
-		if id != exchange.NameCookie {
-			continue
-		}
-		for rest := exchange.String(value); rest != ""; {
-			var pair string
-			pair, rest, _ = strings.Cut(rest, ";")
-			k, v, ok := strings.Cut(pair, "=")
-			if ok && strings.Trim(k, " \t") == name {
-				v = strings.Trim(v, " \t")
-				if len(v) > 1 && v[0] == '"' && v[len(v)-1] == '"' {
-					v = v[1 : len(v)-1]
-				}
-				return v, true
-			}
-		}
-	}
-	return "", false
 }

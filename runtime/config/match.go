@@ -113,7 +113,7 @@ func (l *loader) decodeCondition(b block, kind string, buffer int64) (Condition,
 	case "query":
 		c.Match = text(func(x *exchange.Exchange) (string, bool) { return queryValue(x, name) })
 	case "cookie":
-		c.Match = text(func(x *exchange.Exchange) (string, bool) { return cookieValue(x, name) })
+		c.Match = text(func(x *exchange.Exchange) (string, bool) { return x.Request.Cookie(name) })
 	case "json":
 		c.Match = func(x *exchange.Exchange) bool {
 			// A body that is larger than the buffer, or broken, does not match;

@@ -124,6 +124,7 @@ var (
 	upstreamSchema    = upstreamSpec.schema()
 	upstreamTLSSchema = upstreamTLSSpec.schema()
 	endpointSchema    = endpointSpec.schema()
+	affinitySchema    = affinitySpec.schema()
 	healthCheckSchema = healthCheckSpec.schema()
 	outlierSchema     = outlierSpec.schema()
 	dnsSchema         = dnsSpec.schema()

@@ -6,7 +6,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/headgate/headgate/runtime/upstream"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // Upstream is an upstream block, or one instance of it.
@@ -23,6 +22,11 @@ type Upstream struct {
 	Auto           bool          // ALPN chooses
 	TLS            *upstream.TLS // nil: in the clear
 	ProxyProtocol  string        // v1, v2 or ""
+
+	HashOn    *Expr              // what ring_hash and maglev choose by
+	Prefer    map[string]string  // labels
+	SlowStart time.Duration      // 0: none
+	Affinity  *upstream.Affinity // nil: none
 
 	HealthCheck *upstream.HealthCheck      // nil: none
 	Outliers    *upstream.OutlierDetection // nil: none
@@ -53,12 +57,7 @@ func (l *loader) decodeUpstream(b block) {
 	s.decodeBalance(u)
 	s.upstreamProtocol(u)
 	s.upstreamTLS(u)
-	s.only("slow_start", cty.StringVal("0s"))
 	s.sentProxyHeader(u)
-	s.only("prefer", cty.MapValEmpty(cty.String))
-	if a := s.attrs["hash_on"]; a != nil {
-		l.refuse(a.expr.Range(), "upstream.hash_on")
-	}
 	s.duration("connect_timeout", &u.ConnectTimeout)
 	s.duration("timeout", &u.Timeout)
 	s.duration("idle_timeout", &u.IdleTimeout)
@@ -68,7 +67,7 @@ func (l *loader) decodeUpstream(b block) {
 			l.diags.errorf(s.rangeOf(name), "Invalid duration", "upstream.%s can't be 0. Write for example: %s = \"15s\"", name, name)
 		}
 	}
-	s.unavailable("affinity")
+	s.decodeAffinity(u)
 	s.decodeHealthCheck(u)
 	s.decodeOutliers(u)
 	s.decodeBreaker(u)
@@ -129,15 +128,5 @@ func (s *section) sentProxyHeader(u *Upstream) {
 	}
 	if u.HTTP2 || u.Auto {
 		s.l.diags.errorf(s.rangeOf("proxy_protocol"), "PROXY header with HTTP/2", "A connection over HTTP/2 carries the requests of many clients, and a PROXY header names one. Write: protocol = \"http/1.1\"")
-	}
-}
-
-func (s *section) decodeBalance(u *Upstream) {
-	all := []string{"round_robin", "least_request", "ewma", "random", "ring_hash", "maglev"}
-	if !s.oneOf("balance", &u.Balance, all...) {
-		return
-	}
-	if u.Balance != "round_robin" && u.Balance != "least_request" {
-		s.l.refuse(s.rangeOf("balance"), "upstream.balance = \""+u.Balance+"\"")
 	}
 }

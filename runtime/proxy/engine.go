@@ -63,6 +63,7 @@ type flow struct {
 	route *Route // nil: none matched
 	chain *Chain // acquired; nil after release
 
+	cluster         *upstream.Cluster
 	try             try             // the upstream side
 	pass            upstream.Pass   // of the upstream, if it bounds requests
 	replay          *replay         // the request body, to send it again; nil: it isn't kept
@@ -225,7 +226,13 @@ func (f *flow) run() error {
 	if r.Mirror != nil {
 		f.mirror(r.Mirror)
 	}
-	return f.forward()
+	if err := f.forward(); err != nil {
+		return err
+	}
+	if cookie := f.cluster.Cookie(x, f.try.endpoint); cookie != "" {
+		x.Response.Head.Add("set-cookie", cookie)
+	}
+	return nil
 }
 
 // challenged answers an HTTP-01 challenge, before any route or filter could get

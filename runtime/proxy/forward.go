@@ -81,6 +81,7 @@ func (f *flow) forward() error {
 	if err != nil {
 		return err
 	}
+	f.cluster = cluster
 	if cluster.Guarded() {
 		if f.pass, err = cluster.Admit(); err != nil {
 			return refused(err)

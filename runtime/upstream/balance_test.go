@@ -347,15 +347,19 @@ func BenchmarkPick(b *testing.B) {
 			p, _ := newBalancer(name, group(weights...))
 			b.Run(name+"/"+kind, func(b *testing.B) {
 				b.ReportAllocs()
+				c := choice{now: time.Now(), hash: 1, hashed: true}
 				for b.Loop() {
-					p.pick(choice{})
+					c.hash *= 0x9e3779b97f4a7c15
+					p.pick(c)
 				}
 			})
 			b.Run(name+"/"+kind+"/parallel", func(b *testing.B) {
 				b.ReportAllocs()
 				b.RunParallel(func(pb *testing.PB) {
+					c := choice{now: time.Now(), hash: 1, hashed: true}
 					for pb.Next() {
-						p.pick(choice{})
+						c.hash *= 0x9e3779b97f4a7c15
+						p.pick(c)
 					}
 				})
 			})

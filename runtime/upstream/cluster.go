@@ -16,9 +16,18 @@ var ErrNoEndpoint = errors.New("no endpoint is available")
 type Config struct {
 	Name      string
 	Endpoints []EndpointConfig
-	// Balance is round_robin or least_request; "" and what Balances does not know
-	// is least_request.
+	// Balance is an algorithm that Balances knows; anything else is least_request.
 	Balance string
+	// HashOn is what ring_hash and maglev choose by; nil: nothing.
+	HashOn exchange.Expr
+	// Prefer are labels of the endpoints that are asked while enough of them are
+	// usable.
+	Prefer map[string]string
+	// SlowStart is how long an endpoint that is new, or back, takes to get its full
+	// share. It has no effect on algorithms that choose by a hash.
+	SlowStart time.Duration
+	// Affinity keeps clients at their endpoints; nil: it doesn't.
+	Affinity *Affinity
 	// ConnectTimeout bounds dialing, Timeout the wait for a response head,
 	// IdleTimeout the life of an idle connection. Zero values take the defaults:
 	// 5 s, 15 s, 60 s.
@@ -93,8 +102,9 @@ type Cluster struct {
 // members is a set of endpoints with what the balancer knows of it. It is
 // replaced as a whole.
 type members struct {
-	all      []member // every endpoint of the cluster
-	balancer balancer // of those that may be asked
+	all      []member             // every endpoint of the cluster
+	balancer balancer             // of those that may be asked
+	tokens   map[string]*Endpoint // the same by what cookies call them
 	// usable is how many are well. While it is too few, panicking, others may be
 	// asked as well.
 	usable    int
@@ -110,6 +120,7 @@ type member struct {
 
 // choice is what a request asks of a balancer.
 type choice struct {
+	now    time.Time
 	hash   uint64 // of hash_on
 	hashed bool   // there is one
 	// avoid is not picked while there is another.
@@ -127,6 +138,10 @@ func algorithms() map[string]func([]member) balancer {
 	return map[string]func([]member) balancer{
 		"round_robin":   func(m []member) balancer { return newRoundRobin(m) },
 		"least_request": func(m []member) balancer { return newLeastRequest(m) },
+		"ewma":          func(m []member) balancer { return newEWMA(m) },
+		"random":        func(m []member) balancer { return newRandom(m) },
+		"ring_hash":     func(m []member) balancer { return newRingHash(m) },
+		"maglev":        func(m []member) balancer { return newMaglev(m) },
 	}
 }
 
@@ -144,6 +159,9 @@ func Balances(name string) bool {
 	return ok
 }
 
+// Hashes reports whether an algorithm chooses by a hash.
+func Hashes(name string) bool { return name == "ring_hash" || name == "maglev" }
+
 // Name returns the cluster's name.
 func (c *Cluster) Name() string { return c.config.Name }
 
@@ -154,8 +172,24 @@ func (c *Cluster) Config() Config { return c.config }
 func (c *Cluster) Timeout() time.Duration { return c.config.Timeout }
 
 // Pick chooses the endpoint of a try of x: any but avoid while there is another.
-func (c *Cluster) Pick(_ *exchange.Exchange, avoid *Endpoint) (*Endpoint, error) {
-	e := c.members.Load().balancer.pick(choice{avoid: avoid})
+func (c *Cluster) Pick(x *exchange.Exchange, avoid *Endpoint) (*Endpoint, error) {
+	m := c.members.Load()
+	how := choice{avoid: avoid}
+	if x != nil {
+		if e := m.stuck(c.config.Affinity, x); e != nil && e != avoid {
+			return e, nil
+		}
+		how.now = x.Now
+		if hash := c.config.HashOn; hash != nil {
+			if v, err := hash(x); err == nil {
+				how.hash, how.hashed = hashOf(v)
+			}
+		}
+	}
+	if how.now.IsZero() {
+		how.now = time.Now()
+	}
+	e := m.balancer.pick(how)
 	if e == nil {
 		return nil, ErrNoEndpoint
 	}
@@ -199,6 +233,9 @@ func (c *Cluster) replace(endpoints []EndpointConfig) {
 		at[ec.Address] = len(all)
 		all = append(all, member{r.endpoint(c.config, ec.Address), weight, ec.Labels})
 	}
+	if w := r.watches[c.config.Name]; w != nil && len(all) > 0 {
+		w.settled = true
+	}
 	r.mu.Unlock()
 	c.releaseMembers(c.members.Swap(c.balance(all)))
 }
@@ -215,11 +252,17 @@ func (c *Cluster) refresh() {
 // balance makes the balancer of those of all that may be asked.
 func (c *Cluster) balance(all []member) *members {
 	list, well, panicking := c.usable(all)
-	b, ok := newBalancer(c.config.Balance, list)
-	if !ok {
-		b = newLeastRequest(list)
-	}
-	return &members{all, b, well, panicking}
+	b := prefer(c.config.Prefer, all, list, func(list []member) balancer {
+		b, ok := newBalancer(c.config.Balance, list)
+		if !ok {
+			b = newLeastRequest(list)
+		}
+		if c.config.SlowStart > 0 && !Hashes(c.config.Balance) {
+			b = &slowStart{b, c.config.SlowStart}
+		}
+		return b
+	})
+	return &members{all, b, tokens(c.config.Affinity, c.config.Name, list), well, panicking}
 }
 
 func (c *Cluster) releaseMembers(m *members) {

@@ -60,6 +60,7 @@ type Endpoint struct {
 	resets   atomic.Int64
 	timeouts atomic.Int64
 	latency  atomic.Int64 // a moving average in nanoseconds
+	peak     peak
 
 	dialing chan struct{} // holds a token while a shared connection is made
 
@@ -295,6 +296,13 @@ func (e *Endpoint) Answered(status int, d time.Duration) {
 	if e.metrics != nil {
 		e.metrics.Done(status, d)
 	}
+	if e.peak.wanted.Load() {
+		if status >= 500 {
+			e.penalize()
+		} else {
+			e.peak.observe(d, time.Since(e.made))
+		}
+	}
 	if o := e.standing.detector.Load(); o != nil {
 		o.answered(e.standing, status, d)
 	}
@@ -314,6 +322,7 @@ func (e *Endpoint) Failed(kind string) {
 	if e.metrics != nil {
 		e.metrics.Error(kind)
 	}
+	e.penalize()
 	if o := e.standing.detector.Load(); o != nil {
 		o.failed(e.standing, kind, 0)
 	}

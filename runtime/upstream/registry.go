@@ -17,6 +17,7 @@ import (
 type Registry struct {
 	metrics *telemetry.Metrics
 	buffers http1.Buffers
+	made    time.Time
 
 	mu        sync.Mutex
 	endpoints map[key]*Endpoint
@@ -67,7 +68,7 @@ func NewRegistry(m *telemetry.Metrics) *Registry {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	r := &Registry{
-		metrics: m, endpoints: map[key]*Endpoint{}, circuits: map[string]*circuit{}, pools: map[string]*connections{}, standings: map[standingKey]*standing{},
+		made: time.Now(), metrics: m, endpoints: map[key]*Endpoint{}, circuits: map[string]*circuit{}, pools: map[string]*connections{}, standings: map[standingKey]*standing{},
 		watches: map[string]*watch{}, sources: map[sourceKey]*source{}, series: map[*telemetry.Endpoint]int{},
 		over: ctx, stop: stop, ended: ended,
 	}

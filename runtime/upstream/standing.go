@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // standing is whether an address of an upstream may be asked, and what that
@@ -16,6 +17,9 @@ type standing struct {
 	// changed by Registry.bar alone.
 	barred atomic.Uint32
 	refs   int // guarded by the registry
+
+	registered time.Time    // of the registry
+	since      atomic.Int64 // it may be asked, after registered
 
 	mu     sync.Mutex           // taken after the registry's
 	why    [reasonsToBar]string // of each bit of barred, for people
@@ -37,6 +41,10 @@ const (
 // reasonNames are what people read of the bits of barred.
 func reasonNames() [reasonsToBar]string { return [...]string{"unhealthy", "ejected", "drained"} }
 
+// longAgo is when endpoints began that were there from the beginning: all of them
+// are new, so that none is.
+const longAgo = -1 << 62
+
 // standingKey is the identity of a standing.
 type standingKey struct{ upstream, address string }
 
@@ -47,7 +55,12 @@ func (r *Registry) standing(upstream, address string) *standing {
 	k := standingKey{upstream, address}
 	s := r.standings[k]
 	if s == nil {
-		s = &standing{upstream: upstream, address: address}
+		s = &standing{upstream: upstream, address: address, registered: r.made}
+		if w := r.watches[upstream]; w != nil && w.settled {
+			s.since.Store(int64(time.Since(r.made)))
+		} else {
+			s.since.Store(longAgo)
+		}
 		r.standings[k] = s
 	}
 	s.refs++
@@ -85,6 +98,9 @@ func (s *standing) change(reason uint32, on bool, why string) bool {
 	next := old &^ reason
 	if on {
 		next = old | reason
+	}
+	if old != 0 && next == 0 {
+		s.since.Store(int64(time.Since(s.registered)))
 	}
 	s.barred.Store(next)
 	s.why[bits.TrailingZeros32(reason)] = why

@@ -18,6 +18,7 @@ type watch struct {
 	directing sync.Mutex // held while settings are applied
 	panics    panics
 	detector  *detector // guarded by the registry; nil: none
+	settled   bool      // it has had endpoints: others are new; guarded by the registry
 }
 
 // panics tells whether the upstream uses endpoints that are out, for want of

@@ -11,10 +11,9 @@ upstream "a" {
   endpoint "h:1" { # ERROR: endpoint block "h:1" already
   }
   protocol        = "h2c"                  # ERROR: which tls rules out
-  balance         = "maglev"               # ERROR: not available
-  hash_on         = request.header["x-id"] # ERROR: not available
-  prefer          = { zone = "a" }         # ERROR: not available
-  slow_start      = "10s"                  # ERROR: not available
+  balance         = "maglev"               # ERROR: chooses by upstream.hash_on
+  prefer          = ["a"]                  # ERROR: takes
+  slow_start      = "10s"                  # ERROR: a hash knows no pause
   proxy_protocol  = "v2"                   # ERROR: names one
   connect_timeout = "0s"                   # ERROR: can't be 0
   timeout         = "5 parsecs"            # ERROR: can't be "5 parsecs"
@@ -22,7 +21,9 @@ upstream "a" {
   tls { # ERROR: go together
     cert_file = "a.pem"
   }
-  affinity { # ERROR: not available
+  affinity {
+    cookie = "a b"   # ERROR: can't be the name of a cookie
+    ttl    = "1.5s"  # ERROR: in whole seconds
   }
   circuit_breaker {
     error_percent   = 101   # ERROR: from 1 to 100
@@ -36,6 +37,20 @@ upstream "a" {
     methods  = ["GE T"]            # ERROR: can't be a method
     per_try  = "1m"                # ERROR: longer than
   }
+}
+upstream "path" {
+  endpoint "h:1" {}
+  balance = "ring_hash"
+  hash_on = path.id # ERROR: path variables belong to one
+}
+upstream "body" {
+  endpoint "h:1" {}
+  balance = "ring_hash"
+  hash_on = request.json["id"] # ERROR: the body
+}
+upstream "plain" {
+  endpoint "h:1" {}
+  hash_on = request.host # ERROR: is for balance
 }
 upstream "hedged" {
   endpoint "h:1" {}

@@ -79,8 +79,14 @@ upstream "orders" {
     }
   }
   protocol = "h2c"
-  balance  = "round_robin"
+  balance  = "maglev"
+  hash_on  = request.cookie["user"]
+  prefer   = { zone = "a" }
   timeout  = "2s"
+  affinity {
+    cookie = "__Host-at"
+    ttl    = "1h"
+  }
   health_check {
     path      = "/healthz?deep=1"
     host      = "orders.internal"

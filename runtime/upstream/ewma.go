@@ -1,0 +1,94 @@
+package upstream
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// ewma takes the one of two endpoints drawn by weight that is likely to answer
+// first: the one with the lower product of its latency and its requests by
+// weight. The latency is a moving average that jumps to a peak and decays with
+// time (the peak EWMA of Twitter's Finagle).
+type ewma struct{ lottery }
+
+func newEWMA(members []member) *ewma {
+	for _, m := range members {
+		m.peak.wanted.Store(true)
+	}
+	return &ewma{newLottery(members)}
+}
+
+func (e *ewma) pick(c choice) *Endpoint {
+	a, b := e.pair(c.avoid)
+	switch {
+	case a < 0:
+		return nil
+	case b < 0:
+		return e.members[a].Endpoint
+	}
+	x, y := &e.members[a], &e.members[b]
+	if x.cost(c.now) <= y.cost(c.now) {
+		return x.Endpoint
+	}
+	return y.Endpoint
+}
+
+// peakDecay is how long it takes for a peak to lose two thirds.
+const peakDecay = 10 * time.Second
+
+// failurePenalty is the least that a request without an answer, or with an error,
+// counts as: a server that fails is quick.
+const failurePenalty = 100 * time.Millisecond
+
+// peak is the latency of an endpoint as ewma sees it.
+type peak struct {
+	wanted atomic.Bool   // by a balancer
+	nanos  atomic.Uint64 // bits of a float64; 0: nothing is known
+	at     atomic.Int64  // when, after Endpoint.made
+}
+
+// observe takes a latency in. Of two at the same time one may be lost.
+func (p *peak) observe(took, at time.Duration) {
+	old, now := p.value(at), float64(max(took, 1))
+	if now < old {
+		now += (old - now) * decayed(at-time.Duration(p.at.Load()))
+	}
+	p.nanos.Store(math.Float64bits(now))
+	p.at.Store(int64(at))
+}
+
+// penalize counts a request that failed.
+func (e *Endpoint) penalize() {
+	if e.peak.wanted.Load() {
+		at := time.Since(e.made)
+		e.peak.observe(max(failurePenalty, 2*time.Duration(e.peak.value(at))), at)
+	}
+}
+
+// value is the latency as of a time, in nanoseconds; 0 if nothing is known.
+func (p *peak) value(at time.Duration) float64 {
+	v := math.Float64frombits(p.nanos.Load())
+	if since := at - time.Duration(p.at.Load()); since > peakDecay/100 {
+		v *= decayed(since)
+	}
+	return v
+}
+
+func decayed(d time.Duration) float64 {
+	if d <= 0 {
+		return 1
+	}
+	return math.Exp(-float64(d) / float64(peakDecay))
+}
+
+// cost is what one more request would wait for. Of endpoints that are idle, and
+// drawn by weight, the weight does not count again.
+func (m *member) cost(now time.Time) float64 {
+	active := float64(m.Active())
+	latency := m.peak.value(now.Sub(m.made))
+	if latency == 0 && active > 0 {
+		return math.MaxFloat64 / (1 << 40) // it has to answer first
+	}
+	return max(latency, 1) * (active/float64(m.weight) + 1)
+}
