@@ -90,11 +90,10 @@ func unescape(s string) string {
 
 // parsedBody is the content as a value: null if there is none, if it is not
 // complete, or if its type is not one that is parsed.
-func (b *builder) parsedBody(content []byte, whole bool) (*ast.Term, error) {
+func (b *builder) parsedBody(h *exchange.Head, content []byte, whole bool) (*ast.Term, error) {
 	if !whole || len(content) == 0 {
 		return ast.InternedNullTerm, nil
 	}
-	h := &b.x.Request.Head
 	var buf [2][]byte
 	types := h.Values(buf[:0], "content-type")
 	if len(types) == 0 {

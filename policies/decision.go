@@ -76,13 +76,7 @@ func (d *decision) decodeObject(o ast.Object) error {
 				err = editable(name, d.removeHeaders...)
 			}
 		case "http_status":
-			n, ok := v.Value.(ast.Number)
-			if !ok {
-				return wrong(name, "a number", v)
-			}
-			if d.status, ok = n.Int(); !ok || d.status < 200 || d.status > 599 {
-				return fmt.Errorf("http_status is %s, which is no status from 200 to 599", n)
-			}
+			d.status, err = statusOf(v)
 		case "body":
 			s, ok := v.Value.(ast.String)
 			if !ok {
@@ -112,6 +106,18 @@ func (d *decision) decodeObject(o ast.Object) error {
 		name, _ := k.Value.(ast.String)
 		return d.decodeExtension(string(name), v)
 	})
+}
+
+func statusOf(v *ast.Term) (int, error) {
+	n, ok := v.Value.(ast.Number)
+	if !ok {
+		return 0, wrong("http_status", "a number", v)
+	}
+	status, ok := n.Int()
+	if !ok || status < 200 || status > 599 {
+		return 0, fmt.Errorf("http_status is %s, which is no status from 200 to 599", n)
+	}
+	return status, nil
 }
 
 func wrong(name string, want string, got *ast.Term) error {

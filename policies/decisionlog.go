@@ -46,6 +46,8 @@ type event struct {
 	result  ast.Value
 	err     error
 	cached  bool
+	// response: the decision is about a response.
+	response bool
 
 	line logLine
 }
@@ -86,6 +88,9 @@ func (e *event) record(p *Policy, x *exchange.Exchange) {
 		Labels: p.log.labels, DecisionID: e.id, Path: p.path, Bundles: e.program.bundles,
 		Timestamp: e.start.UTC(), Metrics: map[string]int64{"timer_server_handler_ns": since(e.start)},
 		Custom: map[string]string{"request_id": strings.Clone(x.ID), "route": strings.Clone(x.Route)},
+	}
+	if e.response {
+		e.line.Path = p.responsePath
 	}
 	if e.cached {
 		e.line.Metrics["counter_headgate_decision_cache_hit"] = 1
@@ -290,8 +295,11 @@ func (s writerSink) close() {
 // logPath is the decision's path as OPA writes it: "orders/authz/decision".
 func logPath(ref ast.Ref) string {
 	var b strings.Builder
-	for i, t := range ref[1:] {
-		if i > 0 {
+	for i, t := range ref {
+		if i == 0 {
+			continue // data
+		}
+		if i > 1 {
 			b.WriteByte('/')
 		}
 		if s, ok := t.Value.(ast.String); ok {

@@ -27,11 +27,17 @@ type filter struct {
 
 // Needs implements exchange.Filter.
 func (f *filter) Needs() exchange.Needs {
-	// A bundle may bring rules that read the body at any time.
-	if f.p.spec.Bundle != nil || f.p.program.Load().reads.needsBody() {
-		return exchange.Needs{Request: exchange.NeedPrefix}
+	var n exchange.Needs
+	g := f.p.program.Load()
+	// A bundle may bring rules that read the bodies at any time.
+	bundle := f.p.spec.Bundle != nil
+	if bundle || g.reads.needsBody() || g.response != nil && g.response.reads.needsBody() {
+		n.Request = exchange.NeedPrefix
 	}
-	return exchange.Needs{}
+	if f.p.spec.Response != "" && (bundle || g.response.reads.readsAnswer()) {
+		n.Response = exchange.NeedPrefix
+	}
+	return n
 }
 
 // Request implements exchange.Filter.
@@ -56,6 +62,9 @@ func (f *filter) Response(x *exchange.Exchange) exchange.Verdict {
 	case *answerPart:
 		s.out.editResponse(&x.Response.Head)
 		addLimits(&x.Response.Head, s.limits)
+	}
+	if f.p.spec.Response != "" {
+		return f.answer(x)
 	}
 	return exchange.Continue
 }

@@ -43,7 +43,7 @@ func (b *builder) build(extensions *ast.Term, decisionID string) (ast.Value, err
 		root = append(root, part{keys.parsedQuery, b.pairs(x.Request.RawQuery)})
 	}
 	if w.parsedBody {
-		body, err := b.parsedBody(content, whole)
+		body, err := b.parsedBody(&x.Request.Head, content, whole)
 		if err != nil {
 			return nil, err
 		}
@@ -61,6 +61,13 @@ func (b *builder) build(extensions *ast.Term, decisionID string) (ast.Value, err
 		root = append(root, part{keys.version, keys.versionValue})
 	}
 	root = member(root, keys.headgate, b.headgate())
+	if w.response() {
+		answer, err := b.response()
+		if err != nil {
+			return nil, err
+		}
+		root = append(root, part{keys.response, ast.ObjectTerm(answer...)})
+	}
 	return ast.NewObject(root...), nil
 }
 
@@ -174,14 +181,20 @@ func (b *builder) headers() []part {
 		}
 		return out
 	}
+	return append(out, b.fields(&r.Head)...)
+}
+
+// fields are those of a head but Host.
+func (b *builder) fields(h *exchange.Head) []part {
+	out := make([]part, 0, h.Len())
 	var values [8][]byte
-	for i := range r.Head.Len() {
-		id, name, value := r.Head.At(i)
-		if id == exchange.NameHost || b.seen(i) {
+	for i := range h.Len() {
+		id, name, value := h.At(i)
+		if id == exchange.NameHost || seen(h, i) {
 			continue
 		}
 		lower := b.lower(name)
-		all := r.Head.Values(values[:0], lower)
+		all := h.Values(values[:0], lower)
 		if len(all) == 1 {
 			out = append(out, part{ast.StringTerm(lower), b.text(exchange.String(value))})
 		} else {
@@ -192,8 +205,7 @@ func (b *builder) headers() []part {
 }
 
 // seen reports whether a field before the i-th has its name.
-func (b *builder) seen(i int) bool {
-	h := &b.x.Request.Head
+func seen(h *exchange.Head, i int) bool {
 	_, name, _ := h.At(i)
 	for j := range i {
 		_, other, _ := h.At(j)

@@ -10,7 +10,7 @@ var keys = struct {
 	request, time, http, id, method, headers, host, path, protocol, scheme, query, size, body,
 	contextExtensions, metadataContext, filterMetadata, openPolicyAgent, decisionID,
 	pseudoAuthority, pseudoMethod, pseudoPath, pseudoScheme,
-	route, auth, remoteIP, subject, consumer, claims, allowed, key, filters,
+	route, auth, remoteIP, subject, consumer, claims, allowed, key, filters, response, status,
 	versionValue *ast.Term
 }{
 	attributes: key("attributes"), parsedPath: key("parsed_path"), parsedQuery: key("parsed_query"),
@@ -30,7 +30,7 @@ var keys = struct {
 	pseudoAuthority: key(":authority"), pseudoMethod: key(":method"), pseudoPath: key(":path"), pseudoScheme: key(":scheme"),
 
 	route: key("route"), auth: key("auth"), remoteIP: key("remote_ip"),
-	subject: key("subject"), consumer: key("consumer"), claims: key("claims"), allowed: key("allowed"), key: key("key"), filters: key("filters"),
+	subject: key("subject"), consumer: key("consumer"), claims: key("claims"), allowed: key("allowed"), key: key("key"), filters: key("filters"), response: key("response"), status: key("status"),
 
 	versionValue: ast.ObjectTerm(
 		ast.Item(ast.StringTerm("encoding"), ast.StringTerm("protojson")),

@@ -29,6 +29,8 @@ type Spec struct {
 	Bundle *BundleSpec
 	// Decide names the rule that decides: "data.orders.authz.decision".
 	Decide string
+	// Response names the rule that decides about responses; "": none does.
+	Response string
 	// Deadline bounds one evaluation; 0: 50 milliseconds.
 	Deadline time.Duration
 	// Allow grants builtins that reach outside the process: names of Guarded.
@@ -54,14 +56,16 @@ type Options struct {
 
 // Policy is compiled Rego with its data. It serves many exchanges at once.
 type Policy struct {
-	name     string
-	path     string // of the decision, as decision logs write it
-	deadline time.Duration
-	network  bool      // a granted builtin waits on something outside
-	timers   sync.Pool // of *timer
-	keyers   keyers
-	opts     Options
-	log      *decisionLog // nil for none
+	name string
+	path string // of the decision, as decision logs write it
+	// responsePath is that of the decision about responses.
+	responsePath string
+	deadline     time.Duration
+	network      bool      // a granted builtin waits on something outside
+	timers       sync.Pool // of *timer
+	keyers       keyers
+	opts         Options
+	log          *decisionLog // nil for none
 
 	// program is what decides now; nil until the first bundle is there.
 	program atomic.Pointer[program]
@@ -111,12 +115,12 @@ func newPolicy(ctx context.Context, s Spec, o Options, src *sources) (*Policy, e
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	decide, err := s.rule()
+	decide, response, err := s.rules()
 	if err != nil {
 		return nil, err
 	}
 	p := &Policy{
-		name: s.Name, path: logPath(decide), deadline: s.Deadline, opts: o, spec: s, sources: src,
+		name: s.Name, path: logPath(decide), responsePath: logPath(response), deadline: s.Deadline, opts: o, spec: s, sources: src,
 		network: slices.Contains(s.Allow, "http.send") || slices.Contains(s.Allow, "net.lookup_ip_addr"),
 	}
 	if p.deadline <= 0 {
@@ -137,13 +141,21 @@ func newPolicy(ctx context.Context, s Spec, o Options, src *sources) (*Policy, e
 	return p, nil
 }
 
-// rule is the rule that decides.
-func (s *Spec) rule() (ast.Ref, error) {
-	decide, err := ast.ParseRef(s.Decide)
-	if err != nil || !decide.HasPrefix(ast.DefaultRootRef) || len(decide) < 2 || !decide.IsGround() {
-		return nil, &Error{Message: fmt.Sprintf("%q names no rule; write for example data.authz.decision", s.Decide)}
+// rules are the rules that decide, about requests and about responses; nil if no
+// rule does.
+func (s *Spec) rules() (decide, response ast.Ref, err error) {
+	if decide, err = ruleOf(s.Decide); err == nil && s.Response != "" {
+		response, err = ruleOf(s.Response)
 	}
-	return decide, nil
+	return decide, response, err
+}
+
+func ruleOf(text string) (ast.Ref, error) {
+	ref, err := ast.ParseRef(text)
+	if err != nil || !ref.HasPrefix(ast.DefaultRootRef) || len(ref) < 2 || !ref.IsGround() {
+		return nil, &Error{Message: fmt.Sprintf("%q names no rule; write for example data.authz.decision", text)}
+	}
+	return ref, nil
 }
 
 // Filter makes a filter of the policy. contextExtensions become

@@ -14,6 +14,9 @@ import (
 // program is one revision of a policy's rules and data. It is immutable but for
 // its cache.
 type program struct {
+	// response decides about responses; nil if no rule does.
+	response *program
+
 	query    rego.PreparedEvalQuery
 	analysis *analysis
 	reads    want // what the rules read
@@ -25,7 +28,7 @@ type program struct {
 
 // link compiles rules and data, and those of a bundle if it is not nil.
 func link(ctx context.Context, s *Spec, src *sources, b *activation) (*program, error) {
-	decide, err := s.rule()
+	decide, response, err := s.rules()
 	if err != nil {
 		return nil, err
 	}
@@ -56,28 +59,50 @@ func link(ctx context.Context, s *Spec, src *sources, b *activation) (*program, 
 	if err != nil {
 		return nil, err
 	}
-	// A rule may also be data, or a package as a whole.
-	if len(compiler.GetRulesForVirtualDocument(decide)) == 0 && len(compiler.GetRulesWithPrefix(decide)) == 0 && !inData(data, decide) {
-		return nil, &Error{Message: fmt.Sprintf("no rule is called %s%s", s.Decide, suggestion(compiler, s.Decide))}
-	}
 	opts := []func(*rego.Rego){rego.Compiler(compiler), rego.Store(store), rego.Capabilities(caps)}
 	if slices.Contains(s.Allow, "opa.runtime") {
 		opts = append(opts, rego.Runtime(runtimeTerm()))
 	}
-	if g.query, err = prepare(ctx, decide, opts); err != nil {
+	if s.DecisionLog != nil {
+		if g.masks, err = masksOf(ctx, compiler, opts); err != nil {
+			return nil, err
+		}
+	}
+	if response != nil {
+		g.response = &program{}
+		if err := g.response.decideBy(ctx, s, response, compiler, data, opts); err != nil {
+			return nil, err
+		}
+		if g.response.want = g.response.reads; s.DecisionLog != nil {
+			g.response.want = g.response.reads.logged()
+			g.response.want.respStatus, g.response.want.respHeaders = true, true
+		}
+	}
+	if err := g.decideBy(ctx, s, decide, compiler, data, opts); err != nil {
 		return nil, err
 	}
-	g.analysis = analyse(compiler, decide)
-	g.reads = g.analysis.reads.want()
+	// There is no answer yet.
+	g.reads = g.reads.ofRequest()
 	g.want = g.reads
+	if s.DecisionLog != nil {
+		g.want = g.reads.logged()
+	}
 	if g.analysis.uncacheable() == "" {
 		g.cache = newCache()
 	}
-	if s.DecisionLog != nil {
-		g.want = g.reads.logged()
-		g.masks, err = masksOf(ctx, compiler, opts)
+	return g, nil
+}
+
+// decideBy makes the rule at ref the one that decides.
+func (g *program) decideBy(ctx context.Context, s *Spec, ref ast.Ref, c *ast.Compiler, data map[string]any, opts []func(*rego.Rego)) (err error) {
+	// A rule may also be data, or a package as a whole.
+	if len(c.GetRulesForVirtualDocument(ref)) == 0 && len(c.GetRulesWithPrefix(ref)) == 0 && !inData(data, ref) {
+		return &Error{Message: fmt.Sprintf("no rule is called %s%s", ref, suggestion(c, ref.String()))}
 	}
-	return g, err
+	g.query, err = prepare(ctx, ref, opts)
+	g.analysis = analyse(c, ref)
+	g.reads = g.analysis.reads.want()
+	return err
 }
 
 func prepare(ctx context.Context, ref ast.Ref, opts []func(*rego.Rego)) (rego.PreparedEvalQuery, error) {

@@ -163,7 +163,9 @@ type want struct {
 	queryNames                             []string
 	parsedBody, truncated, principal, vers bool
 
-	route, params, remoteIP bool
+	route, params, remoteIP                                      bool
+	respStatus, respHeaders, respBody, respParsed, respTruncated bool
+
 	// filters is what other filters published.
 	filters, allFilters       bool
 	filterNames               []string
@@ -172,7 +174,8 @@ type want struct {
 	claimNames                []string
 }
 
-func everything() want { return (&reads{all: true}).want() }
+// everything is all that there is before there is a response.
+func everything() want { return (&reads{all: true}).want().ofRequest() }
 
 func (r *reads) want() want {
 	http := func(name string) bool { return r.has("attributes", "request", "http", name) }
@@ -197,6 +200,9 @@ func (r *reads) want() want {
 		subject: r.has("headgate", "auth", "subject"), consumer: r.has("headgate", "auth", "consumer"),
 		claims: r.has("headgate", "auth", "claims"), claimNames: r.names("headgate", "auth", "claims"),
 	}
+	answer := func(name string) bool { return r.has("response", name) }
+	w.respStatus, w.respHeaders = answer("status"), answer("headers")
+	w.respBody, w.respParsed, w.respTruncated = answer("body"), answer("parsed_body"), answer("truncated_body")
 	w.metadataNames = r.names("attributes", "metadataContext", "filterMetadata")
 	w.filterNames, w.allFilters = r.names("headgate", "filters"), w.filters && r.at("headgate", "filters").all
 	if h := r.at("attributes", "request", "http", "headers"); h != nil {
@@ -215,7 +221,14 @@ func (w *want) logged() want {
 	all := everything()
 	all.body, all.parsedBody = w.body, w.parsedBody
 	all.truncated, all.truncatedHTTP = w.needsBody(), w.needsBody()
+	all.respBody, all.respParsed, all.respTruncated = w.respBody, w.respParsed, w.respTruncated
 	return all
+}
+
+// ofRequest is w before there is a response.
+func (w want) ofRequest() want {
+	w.respStatus, w.respHeaders, w.respBody, w.respParsed, w.respTruncated = false, false, false, false, false
+	return w
 }
 
 // names lists the members of the object at the path that are read; nil if any
@@ -266,6 +279,12 @@ const openPolicyAgent = "open_policy_agent"
 func (w *want) needsBody() bool {
 	return w.body || w.parsedBody || w.truncated || w.truncatedHTTP
 }
+
+// readsAnswer reports whether the policy can read the content of the response.
+func (w *want) readsAnswer() bool { return w.respBody || w.respParsed || w.respTruncated }
+
+// response reports whether it can read anything of the response.
+func (w *want) response() bool { return w.respStatus || w.respHeaders || w.readsAnswer() }
 
 func (w *want) header(name string) bool { return w.allHeaders || slices.Contains(w.headers, name) }
 

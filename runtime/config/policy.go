@@ -13,9 +13,11 @@ import (
 
 // Policy is a policy block.
 type Policy struct {
-	Name         string
-	Rego, Data   []string // resolved
-	Decide       string
+	Name       string
+	Rego, Data []string // resolved
+	Decide     string
+	// Response is the rule about responses; "" for none.
+	Response     string
 	AllowOnError bool
 	Deadline     time.Duration
 	Allow        []string
@@ -45,6 +47,9 @@ func (l *loader) decodePolicy(b block) {
 	}
 	if s.require("decide", `"data.authz.decision"`) && s.text("decide", &p.Decide, "data.authz.decision") && !decidePattern.MatchString(p.Decide) {
 		l.diags.errorf(p.DecideRange, "Invalid rule", "policy.decide names a rule. Write for example: decide = \"data.authz.decision\"")
+	}
+	if s.text("response", &p.Response, "data.authz.response") && !decidePattern.MatchString(p.Response) {
+		l.diags.errorf(s.rangeOf("response"), "Invalid rule", "policy.response names a rule. Write for example: response = \"data.authz.response\"")
 	}
 	p.AllowOnError = s.onError(false)
 	if s.duration("deadline", &p.Deadline) && p.Deadline == 0 {

@@ -47,6 +47,7 @@ var policySpec = &spec{
 		{"rego", typeStrings, "required without bundle", "Files and folders; *_test.rego is left out.", nil},
 		{"data", typeStrings, "[]", "JSON and YAML files.", nil},
 		{"decide", typeString, required, "The rule that decides, such as \"data.authz.decision\". Its value is true, false or an object.", nil},
+		{"response", typeString, "none", "The rule that decides about responses. Its value is true, false or an object.", nil},
 		{"on_error", typeString, `"deny"`, "What a failure means: 500, or as if the filter were not there. An undefined decision is a denial.", []string{"deny", "allow"}},
 		{"deadline", typeDuration, `"50ms"`, "For one decision.", nil},
 		{"allow", typeStrings, "[]", "Of \"http.send\", \"net.lookup_ip_addr\" and \"opa.runtime\".", nil},

@@ -21,7 +21,8 @@ policy "b" {
   }
 }
 policy "d" {
-  decide = "data.a"
+  decide   = "data.a"
+  response = "answer" # ERROR: names a rule
   bundle {
     url             = "oci://example.com/x" # ERROR: is no URL
     public_key_file = "policy.hcl"          # ERROR: can't be used
