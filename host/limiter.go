@@ -31,6 +31,8 @@ const (
 	// sliceMost is what a slice counts for when the processor time is not known
 	// because the guest changed threads: it may have stood still in between.
 	sliceMost = 4 * time.Millisecond
+	// tickTime is about what a tick itself takes.
+	tickTime = time.Microsecond
 
 	// maxStack bounds how deep the calls of a guest nest, in bytes.
 	maxStack = 4 << 20
@@ -153,7 +155,7 @@ func (m *meter) tick() bool {
 	} else {
 		passed = min(passed, sliceMost)
 	}
-	m.used += max(0, passed)
+	m.used += max(0, passed) + tickTime
 	switch {
 	case passed < sliceTime/2:
 		m.slice = min(2*m.slice, sliceHigh)

@@ -170,3 +170,15 @@ func TestOverhead(t *testing.T) {
 		fmt.Printf("%s: geometric mean %.3fx, worst %.2fx\n", limits[i], math.Exp(logs[i]/float64(count)), worst[i])
 	}
 }
+
+// BenchmarkRewrite is what rewriting a Go plugin takes.
+func BenchmarkRewrite(b *testing.B) {
+	wasm := buildGo(b)
+	b.SetBytes(int64(len(wasm)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := fuel.Rewrite(wasm, fuel.Options{MaxStack: 4 << 20}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
