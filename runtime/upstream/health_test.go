@@ -247,7 +247,7 @@ func TestHealthReload(t *testing.T) {
 	config.HealthCheck.Interval = time.Hour
 	config.HealthCheck.Type = "tcp"
 	config.HealthCheck.Healthy = 5 // one check does not bring it back
-	third := r.Cluster(config) // refused after all
+	third := r.Cluster(config)     // refused after all
 	if barred(r, p.address()) == nil {
 		t.Error("other settings made it well")
 	}

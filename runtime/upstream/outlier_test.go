@@ -215,3 +215,16 @@ func TestOutlierReload(t *testing.T) {
 	}
 	third.Close()
 }
+
+// To watch outcomes costs requests no memory.
+func TestOutcomesAllocateNothing(t *testing.T) {
+	w := newWard(t, usual())
+	e := w.cluster.members.Load().all[0]
+	if n := testing.AllocsPerRun(1000, func() {
+		e.Answered(200, time.Millisecond)
+		e.Answered(500, time.Millisecond)
+		e.Answered(200, time.Millisecond)
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
