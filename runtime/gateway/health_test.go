@@ -21,7 +21,8 @@ type outpost struct {
 	addr   string
 	fault  atomic.Value // string; "" is none
 	lifted chan struct{}
-	served atomic.Int64 // but checks
+	asked  atomic.Int64 // but checks
+	served atomic.Int64 // of these
 	server *http.Server
 	done   chan struct{}
 }
@@ -59,6 +60,9 @@ func (o *outpost) close() {
 
 func (o *outpost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
+	if r.URL.Path != "/healthz" {
+		o.asked.Add(1)
+	}
 	switch o.fault.Load() {
 	case "hang":
 		select {
@@ -192,6 +196,97 @@ func TestEndpointFailsUnderFullLoad(t *testing.T) {
 	checkLeaks(t)
 	for _, fault := range []string{"kill", "hang", "reset", "500"} {
 		t.Run(fault, func(t *testing.T) { endpointFails(t, fault, 32, 20_000) })
+	}
+}
+
+// All endpoints fail under load, for all that checks and detectors see, and return.
+// They see no storm, neither when they are down nor when they are back.
+func TestOutage(t *testing.T) {
+	checkLeaks(t)
+	for _, fault := range []string{"reset", "500"} {
+		t.Run(fault, func(t *testing.T) { outage(t, fault) })
+	}
+}
+
+func outage(t *testing.T, fault string) {
+	var endpoints strings.Builder
+	var posts []*outpost
+	for range 5 {
+		o := newOutpost(t)
+		posts = append(posts, o)
+		fmt.Fprintf(&endpoints, "  endpoint %q {}\n", o.addr)
+	}
+	r := start(t, map[string]string{"routes.hcl": fmt.Sprintf(`
+upstream "u" {
+%s
+  health_check {
+    path     = "/healthz"
+    interval = "50ms"
+  }
+  outlier_detection {
+    consecutive_errors = 3
+    interval           = "1s"
+    eject              = "100ms"
+  }
+  retry {
+    attempts = 3
+    on       = ["connect", "reset", "500"]
+    methods  = ["GET", "POST"]
+    backoff  = "1ms"
+  }
+}
+route "all" {
+  upstream = upstream.u
+}
+`, endpoints.String())})
+	var l load
+	l.begin(r.base, 8)
+	ended := sync.OnceFunc(l.end)
+	defer ended()
+	sent := func() int64 { return l.gets.Load() + l.posts.Load() }
+	asked := func() (n int64) {
+		for _, o := range posts {
+			n += o.asked.Load()
+		}
+		return n
+	}
+	// calm sends more requests, and wants no more of them to arrive than may.
+	calm := func(when string) {
+		t.Helper()
+		wasAsked, was := asked(), sent()
+		soon(t, "more requests", func() bool { return sent() > was+2000 })
+		// Those in flight count on one side only, and the budget may be full.
+		if n, of := asked()-wasAsked, sent()-was; n > of*12/10+50 {
+			t.Errorf("%s: the endpoints saw %d requests of %d", when, n, of)
+		}
+	}
+	calm("before")
+	if n := l.badGets.Load() + l.badPosts.Load(); n > 0 {
+		t.Fatalf("%d requests failed before: %v", n, l.last.Load())
+	}
+	for _, o := range posts {
+		o.fail(fault)
+	}
+	calm("when it begins")
+	for _, o := range posts {
+		soon(t, "all are out", func() bool { return r.barred(o.addr)["unhealthy"] != "" })
+	}
+	calm("while all are out")
+	if !strings.Contains(r.log.String(), "too few endpoints are usable") {
+		t.Error("the log does not tell that all are used")
+	}
+	for _, o := range posts {
+		o.heal()
+	}
+	calm("when it ends")
+	for _, o := range posts {
+		soon(t, "all are back", func() bool { return len(r.barred(o.addr)) == 0 })
+	}
+	bad := l.badGets.Load() + l.badPosts.Load()
+	calm("afterwards")
+	ended()
+	if n := l.badGets.Load() + l.badPosts.Load() - bad; n > 0 {
+		t.Errorf("%d requests failed afterwards: %v", n, l.last.Load())
 	}
 }
 
