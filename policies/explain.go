@@ -42,6 +42,10 @@ type RuleTrace struct {
 // Explain decides about an exchange, which is not changed, and tells how. The
 // rules are evaluated without an index, so that those that can't hold show up.
 func (p *Policy) Explain(ctx context.Context, x *exchange.Exchange, contextExtensions map[string]string) (*Explanation, error) {
+	return p.explainIn(ctx, x, extensionsTerm(contextExtensions))
+}
+
+func (p *Policy) explainIn(ctx context.Context, x *exchange.Exchange, extensions *ast.Term) (*Explanation, error) {
 	g := p.program.Load()
 	if g == nil {
 		return nil, errNoBundle
@@ -49,11 +53,32 @@ func (p *Policy) Explain(ctx context.Context, x *exchange.Exchange, contextExten
 	w := g.want
 	w.metadata = w.metadata && x.Metadata != nil
 	b := builder{w: &w, x: x}
-	input, err := b.build(extensionsTerm(contextExtensions), "")
+	input, err := b.build(extensions, "")
 	if err != nil {
 		return nil, err
 	}
 	return p.explain(ctx, g, input)
+}
+
+// maxWhy bounds the reasons that a filter gives.
+const maxWhy = 40
+
+// Why tells which rules hold for x and what fails in the others, one line each.
+func (f *filter) Why(x *exchange.Exchange) []string {
+	var out []string
+	e, err := f.p.explainIn(x.Context(), x, f.extensions)
+	if e != nil {
+		for i, r := range e.Rules {
+			if i == maxWhy {
+				return append(out, fmt.Sprintf("and %d more", len(e.Rules)-maxWhy))
+			}
+			out = append(out, r.String())
+		}
+	}
+	if err != nil {
+		out = append(out, err.Error())
+	}
+	return out
 }
 
 // ExplainInput does so for an input document as JSON values.

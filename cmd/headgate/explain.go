@@ -124,6 +124,9 @@ func writeExplanation(w io.Writer, q *gateway.Question, e *gateway.Explanation) 
 			head = "filters   "
 		}
 		line("%s%s", head, outcome(&f))
+		for _, why := range f.Why {
+			line("            %s", why)
+		}
 	}
 	switch {
 	case e.Forward != nil:

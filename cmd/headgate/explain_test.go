@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -165,5 +167,37 @@ func TestRoutes(t *testing.T) {
 	}
 	if code, _, stderr = call("", "routes", "-admin", "nonsense"); code != exitRuntime || !strings.Contains(stderr, "address of an admin API") {
 		t.Errorf("%d %s", code, stderr)
+	}
+}
+
+// TestExplainPolicy: an explanation names the rules that decided.
+func TestExplainPolicy(t *testing.T) {
+	dir, _ := write(t, good+`
+policy "shop" {
+  rego   = ["shop.rego"]
+  decide = "data.shop.allow"
+}
+
+route "secured" {
+  path = "/secured"
+  filter "policy" {
+    policy = policy.shop
+  }
+  respond {
+    status = 200
+  }
+}
+`)
+	rego := filepath.Join(dir, "shop.rego")
+	if err := os.WriteFile(rego, []byte("package shop\n\nallow if input.attributes.request.http.method == \"GET\"\n\nallow if {\n\tinput.attributes.request.http.headers[\"x-role\"] == \"admin\"\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for method, want := range map[string]string{
+		"GET":  "            " + rego + ":3: allow holds\n",
+		"POST": "            " + rego + ":3: allow does not hold: input.attributes.request.http.method == \"GET\"\n            " + rego + ":6: allow does not hold: input.attributes.request.http.headers[\"x-role\"] == \"admin\"\n",
+	} {
+		if code, out, stderr := call("", "explain", "-config", dir, method, "http://x/secured"); code != exitOK || !strings.Contains(out, want) {
+			t.Errorf("%s: exit code %d\n%s%s", method, code, out, stderr)
+		}
 	}
 }

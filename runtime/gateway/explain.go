@@ -62,6 +62,9 @@ type FilterOutcome struct {
 	Status  int    `json:"status,omitempty"`
 	Error   string `json:"error,omitempty"`
 	Micros  int64  `json:"microseconds"`
+	// Why are the reasons that it gives: for a policy, which rules held and what
+	// failed in the others.
+	Why []string `json:"why,omitempty"`
 }
 
 // Forward is the request as it would leave the gateway.
@@ -142,7 +145,7 @@ func (g *Gateway) explain(ctx context.Context, gen *generation, q Question) (*Ex
 		e.Params[strings.Clone(p.Name)] = strings.Clone(p.Value)
 	}
 	for _, s := range t.Steps {
-		e.Filters = append(e.Filters, FilterOutcome{s.Name, s.Shadow, s.Outcome, s.Status, s.Error, s.Took.Microseconds()})
+		e.Filters = append(e.Filters, FilterOutcome{s.Name, s.Shadow, s.Outcome, s.Status, s.Error, s.Took.Microseconds(), s.Why})
 	}
 	if t.Forwarded && winner >= 0 {
 		e.Forward = q.forwarded(x, gen.Config.Routes[winner], e.Route)

@@ -27,6 +27,13 @@ type StepTrace struct {
 	Status  int    // of a reply
 	Error   string // of a failure
 	Took    time.Duration
+	// Why are the reasons that the filter gives, one a line.
+	Why []string
+}
+
+// explainer is a filter that can tell how it will decide about an exchange.
+type explainer interface {
+	Why(*exchange.Exchange) []string
 }
 
 // Explain takes x through the request side of its route, and stops where it
@@ -55,6 +62,16 @@ func (t *Trace) enter(c *Chain) {
 	t.Steps = make([]StepTrace, len(c.steps))
 	for i := range c.steps {
 		t.Steps[i] = StepTrace{Name: c.steps[i].Name, Shadow: c.steps[i].Shadow, Outcome: "not reached"}
+	}
+}
+
+// ask asks a filter that is about to run for its reasons.
+func (t *Trace) ask(i int, f exchange.Filter, x *exchange.Exchange) {
+	if t == nil {
+		return
+	}
+	if e, ok := f.(explainer); ok {
+		t.Steps[i].Why = e.Why(x)
 	}
 }
 

@@ -34,6 +34,7 @@ func (f *flow) requestSide() (replied bool, err error) {
 			}
 		}
 		f.started |= 1 << i
+		f.trace.ask(i, s.Filter, x)
 		start := time.Now()
 		v, would := s.request(x)
 		x.Now = time.Now()
