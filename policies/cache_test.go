@@ -31,6 +31,8 @@ decision if { r.method in {"GET", "HEAD"}; not r.headers["x-role"] }`,
 decision if input.headgate.auth.claims.n > 2`,
 	`decision := {"allowed": true, "headers": {"x-c": json.marshal(input.attributes.metadataContext.filterMetadata.geo)}}`,
 	`decision := {"allowed": true, "headers": {"x-t": input.attributes.contextExtensions.tier}}`,
+	`decision := {"allowed": true, "headers": {"x-a": object.get(input.attributes.request.http.headers, "x-role", "none"), "x-b": sprintf("%v", [object.get(input.parsed_query, "a", 7)])}}`,
+	`decision := {"allowed": object.get(input.headgate.auth.claims, "n", 0) != 3, "body": object.get(input.headgate.path, "id", "")}`,
 	`decision := {"allowed": true, "response_headers_to_add": {"x-s": input.attributes.request.http.size, "x-v": input.attributes.request.http.protocol}}`,
 }
 

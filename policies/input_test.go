@@ -291,7 +291,10 @@ func TestReads(t *testing.T) {
 		{"with, whole", "r if input.x\n\ndecision if r with input as {\"x\": 1}", ""},
 		{"with on data reads nothing more", "r if data.x\n\ndecision if r with data.x as input.headgate.route", `{"headgate":{"route":"orders"}}`},
 		{"object.get of all", `decision if object.get(input, ["parsed_path"], 0) == 1`, ""},
-		{"object.get of a part", `decision if object.get(input.attributes.request.http.headers, "x", "") == ""`, "headers"},
+		{"object.get of a part", `decision if object.get(input.attributes.request.http.headers, "x", "") == ""`, `{"attributes":{"request":{"http":{"headers":{}}}}}`},
+		{"object.get of a part that is there", `decision if object.get(input.attributes.request.http.headers, "x-role", input.headgate.route) == ""`, `{"attributes":{"request":{"http":{"headers":{"x-role":"admin"}}}},"headgate":{"route":"orders"}}`},
+		{"object.get with a list", `decision if object.get(input.attributes.request.http.headers, ["x"], "") == ""`, "headers"},
+		{"object.get of what may be absent", `decision if object.get(input.attributes.source, "address", "") == ""`, `{"attributes":{"source":{"address":{"socketAddress":{"address":"172.17.0.10","portValue":36472}}}}}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -40,9 +40,25 @@ func analyse(c *ast.Compiler, decide ast.Ref) *analysis {
 			}
 		}
 	}
+	var gets map[*ast.Expr]ast.Ref // of the rule that is walked
 	var v *ast.GenericVisitor
 	v = ast.NewGenericVisitor(func(n any) bool {
 		switch n := n.(type) {
+		case *ast.Expr:
+			if object := gets[n]; object != nil {
+				if len(object) > 0 {
+					a.reads.add(object)
+				}
+				for _, w := range n.With {
+					v.Walk(w)
+				}
+				for i, t := range n.Operands() {
+					if len(object) > 0 && i > 0 {
+						v.Walk(t)
+					}
+				}
+				return true
+			}
 		case *ast.With:
 			if ref, ok := n.Target.Value.(ast.Ref); ok && ref.HasPrefix(ast.InputRootRef) || isInput(n.Target.Value) {
 				a.reads.all = true
@@ -75,6 +91,7 @@ func analyse(c *ast.Compiler, decide ast.Ref) *analysis {
 	for len(queue) > 0 {
 		r := queue[len(queue)-1]
 		queue = queue[:len(queue)-1]
+		gets = getsOf(r)
 		v.Walk(r)
 	}
 	slices.Sort(a.impure)
@@ -90,6 +107,64 @@ func (a *analysis) builtin(name ast.Ref) {
 	if b.IsNondeterministic() || b.Name == ast.InternalPrint.Name || b.Name == ast.Trace.Name {
 		a.impure = append(a.impure, b.Name)
 	}
+}
+
+// getsOf finds the calls object.get(input.a.b, "c", default) in a rule, which read
+// c only. The compiler writes them as "v = input.a.b" and "object.get(v, "c", ...)":
+// the result has what the second reads, and for the first, which reads nothing by
+// itself, an empty reference.
+//
+// It is so only for objects that are there whatever they hold: that they are is all
+// else that the call can find out.
+func getsOf(r *ast.Rule) map[*ast.Expr]ast.Ref {
+	uses := map[ast.Var]int{}
+	objects := map[ast.Var]*ast.Expr{}
+	var calls []*ast.Expr
+	ast.NewGenericVisitor(func(n any) bool {
+		switch n := n.(type) {
+		case ast.Var:
+			uses[n]++
+		case *ast.Expr:
+			if name, object := definition(n); object != nil {
+				objects[name] = n
+			}
+			if n.IsCall() && n.Operator().Equal(ast.ObjectGet.Ref()) && len(n.Operands()) >= 3 {
+				calls = append(calls, n)
+			}
+		}
+		return false
+	}).Walk(r)
+	gets := map[*ast.Expr]ast.Ref{}
+	for _, call := range calls {
+		name, ok := call.Operand(0).Value.(ast.Var)
+		if !ok || uses[name] != 2 || objects[name] == nil {
+			continue
+		}
+		if _, ok := call.Operand(1).Value.(ast.String); !ok {
+			continue
+		}
+		_, object := definition(objects[name])
+		gets[objects[name]] = ast.Ref{}
+		gets[call] = append(slices.Clone(object[1:]), call.Operand(1))
+	}
+	return gets
+}
+
+// definition reports what object of the input a generated variable stands for.
+func definition(e *ast.Expr) (ast.Var, ast.Ref) {
+	if !e.IsEquality() || len(e.With) > 0 || e.Negated {
+		return "", nil
+	}
+	name, ok := e.Operand(0).Value.(ast.Var)
+	ref, is := e.Operand(1).Value.(ast.Ref)
+	if !ok || !is || !name.IsGenerated() {
+		return "", nil
+	}
+	switch ref.String() {
+	case "input.attributes.request.http.headers", "input.parsed_query", "input.headgate.path", "input.headgate.auth.claims":
+		return name, ref
+	}
+	return "", nil
 }
 
 func isInput(v ast.Value) bool {
