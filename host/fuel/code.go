@@ -17,6 +17,9 @@ func (m *module) code(_ []byte) ([]byte, error) {
 			return nil, err
 		}
 		m.planner.place()
+		if b.paid > 0 {
+			m.planner.points = m.planner.points[:0]
+		}
 		m.report.Points += len(m.planner.points)
 		t := &m.types[m.functions[m.imported+uint32(i)]]
 		buf = m.body(buf[:0], b, t)
@@ -47,7 +50,11 @@ func (m *module) body(out []byte, b *body, t *functype) []byte {
 	}
 	e := &emitter{m: m, out: out, from: b.code.p, points: p.points, scratch: b.vars}
 	if b.counted > 0 {
-		e.enter(b.counted)
+		cost := uint32(0)
+		if n := len(e.points); n > 0 {
+			cost, e.points = e.points[n-1].cost, e.points[:n-1]
+		}
+		e.enter(b.counted, cost)
 		e.out = append(e.out, 0x02)
 		e.out = append(e.out, m.blockOf(t)...)
 	}
@@ -124,33 +131,47 @@ func (e *emitter) replace(k *mark, out []byte) {
 
 // spend writes a point.
 func (e *emitter) spend(cost uint32) {
-	e.out = appendU32(append(e.out, 0x23), e.m.fuel)       // global.get
-	e.out = appendS64(append(e.out, 0x42), int64(cost))    // i64.const
-	e.out = appendU32(append(e.out, 0x7d, 0x24), e.m.fuel) // i64.sub global.set
+	e.take(e.m.fuel, int64(cost))
 	e.refill()
+}
+
+// take lowers a global.
+func (e *emitter) take(global uint32, n int64) {
+	e.get(global)
+	e.out = appendS64(append(e.out, 0x42), n)            // i64.const
+	e.out = appendU32(append(e.out, 0x7d, 0x24), global) // i64.sub global.set
+}
+
+func (e *emitter) get(global uint32) {
+	e.out = appendU32(append(e.out, 0x23), global) // global.get
 }
 
 // refill calls the host if the fuel is below zero.
 func (e *emitter) refill() {
-	e.out = appendU32(append(e.out, 0x23), e.m.fuel) // global.get
-	e.out = append(e.out, 0x42, 0, 0x53, 0x04, 0x40) // i64.const 0 i64.lt_s if
-	e.out = append(e.out, 0x41, WhyFuel, 0x23)       // i32.const global.get
-	e.out = appendU32(e.out, e.m.fuel)
-	e.out = appendU32(append(e.out, 0x10), e.m.refill) // call
-	e.out = appendU32(append(e.out, 0x24), e.m.fuel)   // global.set
-	e.out = append(e.out, 0x0b)
+	e.get(e.m.fuel)
+	e.out = append(e.out, 0x42, 0, 0x53, 0x04, 0x40, 0x41, WhyFuel) // i64.const 0 i64.lt_s if i32.const
+	e.callHost()
 }
 
-// enter takes a call's part of the stack's budget.
-func (e *emitter) enter(cost int64) {
-	e.out = appendU32(append(e.out, 0x23), e.m.stack)
-	e.out = appendS64(append(e.out, 0x42), cost)
-	e.out = appendU32(append(e.out, 0x7d, 0x24), e.m.stack)
-	e.out = appendU32(append(e.out, 0x23), e.m.stack)
-	e.out = append(e.out, 0x42, 0, 0x53, 0x04, 0x40)
-	e.out = appendU32(append(e.out, 0x41, WhyStack, 0x23), e.m.fuel)
-	e.out = appendU32(append(e.out, 0x10), e.m.refill)
-	e.out = append(e.out, 0x1a, 0x0b)
+func (e *emitter) callHost() {
+	e.get(e.m.fuel)
+	e.out = appendU32(append(e.out, 0x10), e.m.refill)             // call
+	e.out = append(appendU32(append(e.out, 0x24), e.m.fuel), 0x0b) // global.set end
+}
+
+// enter takes a call's part of the stack's budget, and the fuel of the first
+// point with it: one comparison for both.
+func (e *emitter) enter(stack int64, cost uint32) {
+	if cost > 0 {
+		e.take(e.m.fuel, int64(cost))
+	}
+	e.take(e.m.stack, stack)
+	e.get(e.m.fuel)
+	e.get(e.m.stack)
+	e.out = append(e.out, 0x84, 0x42, 0, 0x53, 0x04, 0x40) // i64.or i64.const 0 i64.lt_s if
+	e.get(e.m.stack)
+	e.out = append(e.out, 0x42, 63, 0x88, 0xa7) // i64.const i64.shr_u i32.wrap_i64: WhyStack if below zero
+	e.callHost()
 }
 
 // leave gives it back.

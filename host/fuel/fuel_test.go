@@ -71,7 +71,7 @@ func TestNames(t *testing.T) {
 	if !bytes.Equal(out, again) {
 		t.Error("two results differ")
 	}
-	if report.Functions != 1 || report.Points != 1 {
+	if report.Functions != 1 || report.Points != 0 { // it costs so little that its callers pay
 		t.Errorf("%+v", report)
 	}
 	r := wazero.NewRuntime(t.Context())

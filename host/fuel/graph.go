@@ -10,6 +10,8 @@ type body struct {
 	from, to uint32 // its calls in module.calls
 	frame    int64  // an estimate of what a call takes of the engine's stack
 	counted  int64  // what a call takes of the budget; 0 if it is not counted
+	small    bool   // short, and without loops and indirect calls
+	paid     uint32 // what a call costs that its caller pays; 0 if it has points itself
 }
 
 // indirect marks an entry of module.calls as a type instead of a function.
@@ -80,6 +82,7 @@ func (m *module) survey() error {
 func (m *module) surveyCalls(b *body) error {
 	r, s := b.code, m.space(b)
 	b.from = uint32(len(m.calls))
+	b.small = len(b.code.p) <= smallBody
 	for r.left() > 0 {
 		switch in := r.next(&s); in.op {
 		case opCall, opReturnCall:
@@ -90,6 +93,7 @@ func (m *module) surveyCalls(b *body) error {
 			if r.err == nil {
 				m.calls = append(m.calls, indirect|m.types[in.arg].same)
 			}
+			b.small = false
 		case opRefFunc:
 			if r.err == nil {
 				m.taken[in.arg] = true
@@ -100,6 +104,7 @@ func (m *module) surveyCalls(b *body) error {
 			}
 		case opLoop:
 			m.report.Loops++
+			b.small = false
 		}
 	}
 	b.to = uint32(len(m.calls))
@@ -124,9 +129,6 @@ const (
 // calls has one, and every chain without one is short. It is a depth-first
 // search: a cycle has an edge back to a node that is still open.
 func (m *module) nest() {
-	if m.opts.MaxStack <= 0 {
-		return
-	}
 	byType := make([][]uint32, len(m.types))
 	for i := range m.bodies {
 		if f := m.imported + uint32(i); m.taken[f] {
@@ -187,20 +189,24 @@ func (g *graph) visit(root uint32) {
 			g.path = append(g.path, v)
 			n.next-- // comes back to this edge with v done
 		case open:
-			if v < functions {
-				g.count(v)
-			} else {
-				g.count(u)
-			}
+			g.cycle(u, v)
 		case done:
 			n.path = max(n.path, g.nodes[v].path)
 		}
 	}
 }
 
-// count marks a function as counted; what it takes is known when it is left.
-func (g *graph) count(f uint32) {
-	if b := &g.m.bodies[f]; b.counted == 0 {
+// cycle is told of an edge that closes a cycle. It marks one of the functions as
+// counted; what it takes is known when it is left.
+func (g *graph) cycle(u, v uint32) {
+	functions := uint32(len(g.m.bodies))
+	if u < functions {
+		g.m.bodies[u].small = false // each cycle has a function with a point
+	}
+	if v < functions {
+		u = v
+	}
+	if b := &g.m.bodies[u]; b.counted == 0 && g.m.opts.MaxStack > 0 {
 		b.counted = 1
 	}
 }
@@ -213,7 +219,10 @@ func (g *graph) leave(u uint32) {
 	}
 	b := &g.m.bodies[u]
 	n.path += b.frame
-	if b.counted > 0 || n.path > uncounted {
+	if b.counted > 0 || n.path > uncounted && g.m.opts.MaxStack > 0 {
 		b.counted, n.path = n.path, 0
+	}
+	if b.small {
+		b.paid = g.m.planner.entire(g.m, b)
 	}
 }

@@ -4,10 +4,13 @@ package fuel
 const (
 	costSlow     = 8
 	costCall     = 4
-	costIndirect = 8
+	costIndirect = 8 + paidMost
 	costImport   = 32
 	costRuntime  = 128 // what leaves the machine code: growing, bulk operations
 	costMost     = 256 // what a path may take between two points
+
+	smallBody = 256 // bytes of code
+	paidMost  = 32  // what a function may cost that has no points itself
 
 	runMost = 64 // what plain instructions may take between two marks
 
@@ -95,6 +98,8 @@ func (p *planner) cost(m *module, k *mark, known bool, n uint32) {
 		k.cost = costCall
 		if k.arg < m.imported {
 			k.cost = costImport
+		} else {
+			k.cost += m.bodies[k.arg-m.imported].paid
 		}
 	case opCallIndirect, opReturnCallIndirect:
 		k.cost = costIndirect
@@ -179,6 +184,19 @@ func (p *planner) place() {
 		rest = p.before(k, rest) + k.run
 	}
 	p.points = append(p.points, point{0, max(1, rest)})
+}
+
+// entire returns what a function costs at most if that is so little that its
+// callers can pay for it, else 0. Errors come up again when it is written.
+func (p *planner) entire(m *module, b *body) uint32 {
+	if p.read(m, b) != nil || p.bulk {
+		return 0
+	}
+	p.place()
+	if len(p.points) > 1 || p.points[0].cost > paidMost {
+		return 0
+	}
+	return p.points[0].cost
 }
 
 // before returns the costliest path from before an instruction; rest is that
