@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"slices"
@@ -15,8 +16,8 @@ import (
 func Guarded() []string { return []string{"http.send", "net.lookup_ip_addr", "opa.runtime"} }
 
 // capabilities are those of this OPA without the guarded builtins that allow
-// does not name.
-func capabilities(allow []string) (*ast.Capabilities, error) {
+// does not name, and without what a capabilities file, if there is one, leaves out.
+func capabilities(allow []string, limits *file) (*ast.Capabilities, error) {
 	guarded := Guarded()
 	for _, name := range allow {
 		if !slices.Contains(guarded, name) {
@@ -27,6 +28,17 @@ func capabilities(allow []string) (*ast.Capabilities, error) {
 	caps.Builtins = slices.DeleteFunc(caps.Builtins, func(b *ast.Builtin) bool {
 		return slices.Contains(guarded, b.Name) && !slices.Contains(allow, b.Name)
 	})
+	if limits == nil {
+		return caps, nil
+	}
+	l, err := ast.LoadCapabilitiesJSON(bytes.NewReader(limits.text))
+	if err != nil {
+		return nil, &Error{File: limits.name, Message: "this is no capabilities file: " + err.Error()}
+	}
+	caps.Builtins = slices.DeleteFunc(caps.Builtins, func(b *ast.Builtin) bool {
+		return !slices.ContainsFunc(l.Builtins, func(a *ast.Builtin) bool { return a.Name == b.Name })
+	})
+	caps.AllowNet = l.AllowNet
 	return caps, nil
 }
 

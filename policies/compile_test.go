@@ -2,11 +2,14 @@ package policies
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/headgate/headgate/runtime/exchange"
 )
@@ -116,5 +119,37 @@ func TestGranted(t *testing.T) {
 		func(s *Spec, _ *Options) { s.Allow = []string{"opa.runtime"} })
 	if v := p.Filter(nil).Request(request{}.exchange(t)); v != exchange.Continue {
 		t.Errorf("verdict %d", v)
+	}
+}
+
+func TestCapabilitiesFile(t *testing.T) {
+	rego := write(t, "t.rego", "package t\n\ndecision if count(numbers.range(1, 3)) == 3\n")
+	for text, want := range map[string]string{
+		`{"builtins": [{"name": "count", "decl": {"type": "function", "args": [{"type": "any"}], "result": {"type": "number"}}}]}`: "numbers.range",
+		`{"builtins": 7}`: "no capabilities file",
+	} {
+		_, err := Compile(t.Context(), Spec{Name: "t", Files: []string{rego}, Decide: "data.t.decision", Capabilities: write(t, "caps.json", text)}, Options{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	var all strings.Builder
+	if err := json.NewEncoder(&all).Encode(ast.CapabilitiesForThisVersion()); err != nil {
+		t.Fatal(err)
+	}
+	s := Spec{Name: "t", Files: []string{rego}, Decide: "data.t.decision", Capabilities: write(t, "caps.json", all.String())}
+	p, err := Compile(t.Context(), s, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	// It grants nothing that is guarded.
+	s.Files = []string{write(t, "t.rego", "package t\n\ndecision if http.send({})\n")}
+	if _, err := Compile(t.Context(), s, Options{}); err == nil || !strings.Contains(err.Error(), "http.send is not granted") {
+		t.Error(err)
+	}
+	s.Capabilities = "none.json"
+	if _, err := Compile(t.Context(), s, Options{}); err == nil || !strings.Contains(err.Error(), "none.json: can't be read") {
+		t.Error(err)
 	}
 }

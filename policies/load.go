@@ -20,7 +20,10 @@ type file struct {
 }
 
 // sources are the files of a policy.
-type sources struct{ rego, data []file }
+type sources struct {
+	rego, data []file
+	limits     *file // the capabilities file; nil for none
+}
 
 // readSources reads the Rego files that match, and the data. All problems are
 // reported at once.
@@ -31,6 +34,13 @@ func readSources(s *Spec, match func(string) bool) (*sources, error) {
 	src.data, err2 = readFiles(s.Data, isData)
 	if err = errors.Join(err, err2); err != nil {
 		return nil, err
+	}
+	if s.Capabilities != "" {
+		text, err := os.ReadFile(s.Capabilities)
+		if err != nil {
+			return nil, readError(s.Capabilities, err)
+		}
+		src.limits = &file{s.Capabilities, text}
 	}
 	if len(src.rego) == 0 && s.Bundle == nil {
 		return nil, &Error{File: strings.Join(s.Files, ", "), Message: "no Rego file here"}

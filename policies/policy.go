@@ -35,6 +35,9 @@ type Spec struct {
 	Deadline time.Duration
 	// Allow grants builtins that reach outside the process: names of Guarded.
 	Allow []string
+	// Capabilities is a file as OPA writes it: builtins that it does not list are
+	// not there; "" for all.
+	Capabilities string
 	// DecisionLog says where decisions are logged, in OPA's format; nil: nowhere.
 	DecisionLog *LogSpec
 }

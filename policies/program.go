@@ -32,7 +32,7 @@ func link(ctx context.Context, s *Spec, src *sources, b *activation) (*program, 
 	if err != nil {
 		return nil, err
 	}
-	caps, err := capabilities(s.Allow)
+	caps, err := capabilities(s.Allow, src.limits)
 	if err != nil {
 		return nil, err
 	}

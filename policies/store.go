@@ -164,6 +164,9 @@ func identityOf(spec *Spec, src *sources) (id [sha256.Size]byte) {
 		}
 		digest(h, "")
 	}
+	if src.limits != nil {
+		digest(h, string(src.limits.text))
+	}
 	h.Sum(id[:0])
 	return id
 }

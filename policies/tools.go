@@ -35,7 +35,7 @@ func Check(ctx context.Context, s Spec) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	caps, err := capabilities(s.Allow)
+	caps, err := capabilities(s.Allow, src.limits)
 	if err != nil {
 		return 0, err
 	}

@@ -22,7 +22,7 @@ func (b *builder) policy(p *Policy) {
 		o.Decisions = decisions{b.d.Metrics.Policy(p.Name)}
 	}
 	made, err := b.d.Policies.Compile(b.ctx, policies.Spec{
-		Name: p.Name, Files: p.Rego, Data: p.Data, Decide: p.Decide, Response: p.Response, Deadline: p.Deadline, Allow: p.Allow, DecisionLog: b.decisionLog(p), Bundle: p.Bundle,
+		Name: p.Name, Files: p.Rego, Data: p.Data, Decide: p.Decide, Response: p.Response, Deadline: p.Deadline, Allow: p.Allow, Capabilities: p.Capabilities, DecisionLog: b.decisionLog(p), Bundle: p.Bundle,
 	}, o, b.d.Starting)
 	if err != nil {
 		for _, e := range joined(err) {

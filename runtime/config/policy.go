@@ -21,6 +21,8 @@ type Policy struct {
 	AllowOnError bool
 	Deadline     time.Duration
 	Allow        []string
+	// Capabilities is a file, "" for none.
+	Capabilities string
 	// Bundle is nil for none.
 	Bundle *policies.BundleSpec
 	// DecisionLog is nil for none.
@@ -56,6 +58,11 @@ func (l *loader) decodePolicy(b block) {
 		l.diags.errorf(s.rangeOf("deadline"), "Invalid duration", "policy.deadline can't be 0: a policy could run for ever.")
 	}
 	s.policyAllow(p)
+	if s.text("capabilities", &p.Capabilities, "capabilities.json") && p.Capabilities != "" {
+		p.Capabilities = s.scope.resolve(p.Capabilities)
+		l.watch(p.Capabilities)
+		s.mustExist("capabilities", s.rangeOf("capabilities"), p.Capabilities, false)
+	}
 	if n, ok := s.one("decision_log"); ok {
 		p.DecisionLog = l.decodeDecisionLog(n)
 	}

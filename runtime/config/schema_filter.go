@@ -50,6 +50,7 @@ var policySpec = &spec{
 		{"response", typeString, "none", "The rule that decides about responses. Its value is true, false or an object.", nil},
 		{"on_error", typeString, `"deny"`, "What a failure means: 500, or as if the filter were not there. An undefined decision is a denial.", []string{"deny", "allow"}},
 		{"deadline", typeDuration, `"50ms"`, "For one decision.", nil},
+		{"capabilities", typeString, "none", "A capabilities file of OPA: builtins that it does not list are not there.", nil},
 		{"allow", typeStrings, "[]", "Of \"http.send\", \"net.lookup_ip_addr\" and \"opa.runtime\".", nil},
 	},
 	blocks: []nested{{"bundle", bundleSpec}, {"decision_log", decisionLogSpec}},

@@ -23,6 +23,8 @@ policy "b" {
 policy "d" {
   decide   = "data.a"
   response = "answer" # ERROR: names a rule
+
+  capabilities = "none.json" # ERROR: can't be read
   bundle {
     url             = "oci://example.com/x" # ERROR: is no URL
     public_key_file = "policy.hcl"          # ERROR: can't be used
