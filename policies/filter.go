@@ -113,6 +113,8 @@ func (f *filter) decide(x *exchange.Exchange, e *event) (exchange.Verdict, strin
 		return x.Reply(403, "", nil), denied
 	}
 	if k != nil {
+		// Texts of the decision may be parts of the input's, which they then keep.
+		out.size += e.size + slabSize
 		g.cache.put(k.buf, out)
 	}
 	return f.apply(x, out)

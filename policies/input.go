@@ -339,10 +339,13 @@ func (b *builder) lower(name []byte) string {
 	return exchange.String(p)
 }
 
+// slabSize is how much of text is allocated at once.
+const slabSize = 1024
+
 // keep copies s into the slab, which is used for this evaluation only.
 func (b *builder) keep(s string) []byte {
 	if cap(b.slab)-len(b.slab) < len(s) {
-		b.slab = make([]byte, 0, max(1024, len(s)))
+		b.slab = make([]byte, 0, max(slabSize, len(s)))
 	}
 	at := len(b.slab)
 	b.slab = append(b.slab, s...)
