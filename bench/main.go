@@ -76,6 +76,7 @@ type bench struct {
 	loads       []scenario
 	idles       []idleness
 	starts      bool
+	slow        bool
 	running     []*process
 	failures    []error
 }
@@ -123,7 +124,13 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(append(b.failures, b.publish(results, rests))...)
+	var slow []slowResult
+	if b.slow {
+		if slow, err = b.slowly(ctx); err != nil {
+			return err
+		}
+	}
+	return errors.Join(append(b.failures, b.publish(results, rests, slow))...)
 }
 
 // raiseDescriptors lets this program and its children open as many files as the
@@ -187,7 +194,8 @@ func (b *bench) choose(descriptors uint64) error {
 		b.idles = append(b.idles, s)
 	}
 	b.starts = match.MatchString("start")
-	if len(b.loads) == 0 && len(b.idles) == 0 && !b.starts {
+	b.slow = match.MatchString(slowName)
+	if len(b.loads) == 0 && len(b.idles) == 0 && !b.starts && !b.slow {
 		return fmt.Errorf("-scenario: nothing to do for %q", b.scenario)
 	}
 	return nil

@@ -129,7 +129,7 @@ func round(d time.Duration) string {
 }
 
 // publish prints the tables and keeps them as a file.
-func (b *bench) publish(results []result, rests []*rest) error {
+func (b *bench) publish(results []result, rests []*rest, slow []slowResult) error {
 	var text strings.Builder
 	if len(results) > 0 {
 		fmt.Fprintf(&text, "%s\nMedians of %d interleaved runs of %s with %d connections (h2: %d); two workers each, upstream keep-alive on, logs off.\n"+
@@ -139,6 +139,10 @@ func (b *bench) publish(results []result, rests []*rest) error {
 	if len(rests) > 0 {
 		fmt.Fprintf(&text, "%s\nEach in a process that has done nothing else. Memory is the proportional set of all processes of a gateway, without the\n"+
 			"kernel's; what an idle connection takes is the growth of it after one answered request on each, shared among them.\n\n", restTable(b.idles, rests))
+	}
+	if len(slow) > 0 {
+		fmt.Fprintf(&text, "%s\n%d connections; an endpoint takes %s for an answer, the slow one %s. Measured for %s from 3 s after it turned slow.\n\n",
+			slowTable(slow), slowConns, quickTime, slowTime, b.duration)
 	}
 	fmt.Fprintf(b.stdout, "\n%s", text.String())
 	if err := os.MkdirAll(b.out, 0o755); err != nil {

@@ -7,8 +7,8 @@ import (
 )
 
 // ewma takes the one of two endpoints drawn by weight that is likely to answer
-// first: the one with the lower product of its latency and its requests by
-// weight. The latency is a moving average that jumps to a peak and decays with
+// first: the one with the lower product of its latency, squared, and its requests
+// by weight. The latency is a moving average that jumps to a peak and decays with
 // time (the peak EWMA of Twitter's Finagle).
 type ewma struct{ lottery }
 
@@ -35,7 +35,7 @@ func (e *ewma) pick(c choice) *Endpoint {
 }
 
 // peakDecay is how long it takes for a peak to lose two thirds.
-const peakDecay = 10 * time.Second
+const peakDecay = 2 * time.Second
 
 // failurePenalty is the least that a request without an answer, or with an error,
 // counts as: a server that fails is quick.
@@ -83,12 +83,15 @@ func decayed(d time.Duration) float64 {
 }
 
 // cost is what one more request would wait for. Of endpoints that are idle, and
-// drawn by weight, the weight does not count again.
+// drawn by weight, the weight does not count again. Latency counts twice: servers
+// answer many requests at once, so that what is in flight does not wait for each
+// other, and a slow one that is idle must not look like a quick one that is not.
 func (m *member) cost(now time.Time) float64 {
 	active := float64(m.Active())
 	latency := m.peak.value(now.Sub(m.made))
 	if latency == 0 && active > 0 {
 		return math.MaxFloat64 / (1 << 40) // it has to answer first
 	}
-	return max(latency, 1) * (active/float64(m.weight) + 1)
+	latency = max(latency, 1)
+	return latency * latency * (active/float64(m.weight) + 1)
 }
