@@ -34,6 +34,9 @@ var (
 	blob    = bytes.Repeat([]byte("a header field, and another one; "), 256)
 	agent   = regexp.MustCompile(`(?i)(bot|crawler|spider)[/ ]([0-9.]+)|curl/([0-9.]+)`)
 	headers = map[string][]string{}
+	packed  bytes.Buffer
+
+	packer, _ = flate.NewWriter(&packed, 6)
 )
 
 //go:wasmexport json
@@ -75,11 +78,11 @@ func doSort() {
 
 //go:wasmexport deflate
 func doDeflate() {
-	var b bytes.Buffer
-	w, _ := flate.NewWriter(&b, 6)
-	w.Write(blob)
-	w.Close()
-	sum += b.Len()
+	packed.Reset()
+	packer.Reset(&packed)
+	packer.Write(blob)
+	packer.Close()
+	sum += packed.Len()
 }
 
 //go:wasmexport url
