@@ -205,7 +205,8 @@ func TestBundle(t *testing.T) {
 func TestBundleReadiness(t *testing.T) {
 	srv := serveBundles(t, nil)
 	spec := Spec{Name: "t", Decide: "data.t.decision", Bundle: &BundleSpec{URL: srv.URL, Poll: time.Millisecond}}
-	s := NewStore(StoreOptions{})
+	var log logged
+	s := NewStore(StoreOptions{Log: log.logger()})
 	if _, err := s.Compile(t.Context(), spec, Options{}, false); err == nil || !strings.Contains(err.Error(), "status 500") {
 		t.Fatalf("no bundle: %v", err)
 	}
@@ -220,6 +221,9 @@ func TestBundleReadiness(t *testing.T) {
 	x := request{}.exchange(t)
 	if p.Filter(nil).Request(x) != exchange.Fail || p.Cost().Uncacheable == "" {
 		t.Error("decided without a bundle")
+	}
+	if !strings.Contains(log.String(), "no bundle yet") || !strings.Contains(log.String(), "status 500") {
+		t.Errorf("log %s", log.String())
 	}
 	srv.set(bundled(t, "", bundleRego, v("one"), ""))
 	eventually(t, p, "one")

@@ -94,6 +94,8 @@ func (b *bundleSource) subscribe(ctx context.Context, p *Policy, starting bool) 
 		}
 	} else if !starting || broken(b.failure) {
 		return b.failure
+	} else {
+		b.log.Error("no bundle yet", "error", b.failure.Error())
 	}
 	b.subscribers[p] = true
 	return nil
@@ -140,7 +142,7 @@ func (b *bundleSource) run() {
 		switch {
 		case failed && none:
 			pause = min(again, pause)
-			again *= 2
+			again = 2 * pause
 		case now && !failed:
 			pause = 0
 		}
