@@ -216,14 +216,8 @@ func TestRealisticPolicies(t *testing.T) {
 func writeRealistics(t testing.TB) (dir string, inputs map[string]any) {
 	t.Helper()
 	dir, inputs = t.TempDir(), map[string]any{}
-	for _, name := range libraryNames() {
-		text, err := library.ReadFile("library/" + name + ".rego")
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, "headgate_"+name+".rego"), text, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	if err := WriteLibrary(filepath.Join(dir, "headgate")); err != nil {
+		t.Fatal(err)
 	}
 	for _, r := range realistics() {
 		inputs[r.name] = input(t, r.request.exchange(t), everything())

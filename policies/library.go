@@ -3,7 +3,9 @@ package policies
 import (
 	"embed"
 	"errors"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -59,6 +61,24 @@ func addLibrary(modules map[string]*ast.Module) error {
 			}
 			modules["headgate/"+name+".rego"] = added
 			queue = append(queue, added)
+		}
+	}
+	return nil
+}
+
+// WriteLibrary puts the library, without its tests, into a folder: for editors, and
+// for "opa build", which have to know the functions that a policy calls.
+func WriteLibrary(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	for _, name := range libraryNames() {
+		text, err := library.ReadFile("library/" + name + ".rego")
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name+".rego"), text, 0o666)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

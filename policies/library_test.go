@@ -88,3 +88,23 @@ func TestLibraryIsOurs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLibraryInBundles: a bundle of a policy that uses the library may bring it,
+// or not.
+func TestLibraryInBundles(t *testing.T) {
+	dir := t.TempDir()
+	if err := WriteLibrary(dir); err != nil {
+		t.Fatal(err)
+	}
+	rego := write(t, "t.rego", "package t\n\nimport data.headgate.ip\n\ndecision if ip.private(input.headgate.remote_ip)\n")
+	for _, files := range [][]string{{rego}, {rego, dir}} {
+		p, err := Compile(t.Context(), Spec{Name: "t", Files: files, Decide: "data.t.decision"}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Filter(nil).Request(request{}.exchange(t)) != exchange.Continue {
+			t.Error("denied")
+		}
+		p.Close()
+	}
+}

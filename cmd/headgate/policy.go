@@ -19,6 +19,7 @@ Work on Rego policies without a gateway. Each command has -h.
   headgate policy fmt -check policies/
   headgate policy eval -decide data.shop.authz.allow -i request.http policies/
   headgate policy explain-cost -decide data.shop.authz.allow policies/
+  headgate policy library lib/
 `
 
 // policyCommands are the commands below policy.
@@ -28,6 +29,7 @@ func policyCommands() []command {
 		{"test", "run the tests in *_test.rego", runPolicyTest},
 		{"fmt", "lay Rego files out in the canonical way", runPolicyFmt},
 		{"eval", "decide about one request and tell how", runPolicyEval},
+		{"library", "write the library for other tools", runPolicyLibrary},
 		{"explain-cost", "tell what a policy reads and whether decisions are remembered", runPolicyCost},
 	}
 }
@@ -45,7 +47,7 @@ func runPolicy(args []string, s streams) int {
 	case done:
 		return code
 	case len(rest) == 0:
-		return f.misuse(s, "name what to do: check, test, fmt, eval or explain-cost")
+		return f.misuse(s, "name what to do: check, test, fmt, eval, library or explain-cost")
 	}
 	return f.misuse(s, "there is no command %q.%s", rest[0], suggest(rest[0], all))
 }
@@ -255,6 +257,30 @@ func missed(rows []int) string {
 		return ""
 	}
 	return ", without " + strings.Join(out, ", ")
+}
+
+const policyLibraryUsage = `
+Write the library, which policies import as data.headgate.NAME, into a folder. The
+gateway needs no such folder; editors and "opa build" do.
+
+  headgate policy library DIR
+  headgate policy library lib/ && opa build -b policies/ lib/
+`
+
+func runPolicyLibrary(args []string, s streams) int {
+	f := newFlags("policy library", policyLibraryUsage)
+	dirs, code, done := f.parse(args, s)
+	switch {
+	case done:
+		return code
+	case len(dirs) != 1:
+		return f.misuse(s, "name one folder")
+	}
+	if err := policies.WriteLibrary(dirs[0]); err != nil {
+		fmt.Fprintf(s.err, "headgate policy library: %v\n", err)
+		return exitRuntime
+	}
+	return exitOK
 }
 
 const policyCostUsage = `
