@@ -108,3 +108,41 @@ func TestPathsAreBounded(t *testing.T) {
 		t.Errorf("%d points for a path of %d additions", report.Points, 41*100)
 	}
 }
+
+// Memory and tables grow up to the limits and no further.
+func TestMaxima(t *testing.T) {
+	var m Module
+	m.Memory(1, 0)
+	m.Table(4)
+	m.Func("pages", Params(1), Types(I32), 0, Get(0), Grow)
+	m.Func("table", Params(1), Types(I32), 0, Op(0xd0, 0x70), Get(0), Op(0xfc, 0x0f, 0))
+	out, report, err := fuel.Rewrite(m.Bytes(), fuel.Options{MaxMemory: 5, MaxTable: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Bulk != 2 {
+		t.Errorf("%+v", report)
+	}
+	r := wazero.NewRuntime(t.Context())
+	defer func() { _ = r.Close(t.Context()) }()
+	if err := addRefill(t.Context(), r, 1000); err != nil {
+		t.Fatal(err)
+	}
+	mod, err := r.Instantiate(t.Context(), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		by   uint64
+		want int32
+	}{{"pages", 5, -1}, {"pages", 4, 1}, {"pages", 1, -1}, {"table", 7, -1}, {"table", 6, 4}, {"table", 1, -1}} {
+		got, err := mod.ExportedFunction(c.name).Call(t.Context(), c.by)
+		if err != nil || int32(got[0]) != c.want {
+			t.Errorf("%s grows by %d: %v, %v; want %d", c.name, c.by, got, err, c.want)
+		}
+	}
+	if _, _, err := fuel.Rewrite(m.Bytes(), fuel.Options{MaxTable: 3}); err == nil {
+		t.Error("a table that is too large from the start is taken")
+	}
+}
