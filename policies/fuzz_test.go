@@ -79,6 +79,9 @@ func FuzzDecision(f *testing.F) {
 		`true`, `{"allowed": true, "headers": {"x": "y"}}`, `{"allowed": false, "http_status": 401, "body": "x", "headers": [{"a": ["b"]}]}`,
 		`{"allowed": true, "query_parameters_to_set": {"&": ["="]}, "query_parameters_to_remove": ["a"]}`,
 		`{"allowed": true, "request_headers_to_remove": ["x"], "response_headers_to_add": {"a\n": "b"}}`, `{"allowed": 1}`, `[]`, `null`,
+		`{"allowed": true, "rewrite": {"path": "/a/%2e/b", "host": "x:1"}, "upstream": "u", "log": {"a": 1}, "obligations": [1]}`,
+		`{"allowed": true, "rate_limits": [{"key": [1], "rate": "5/10s", "burst": 9, "cost": 2, "algorithm": "gcra"}]}`,
+		`{"allowed": true, "http_status": 204, "body": {"a": [1]}, "response_headers_to_remove": ["x"]}`,
 	} {
 		f.Add(s)
 	}
@@ -94,6 +97,21 @@ func FuzzDecision(f *testing.F) {
 		x := request{target: "/?a=1&b"}.exchange(t)
 		if d.allowed {
 			d.editRequest(&x.Request)
+			d.extend(x)
+			if p := x.Request.Path; p[0] != '/' || strings.ContainsAny(p, " ?#\r\n\\\x00") || strings.Contains(p, "/../") || strings.Contains(p, "//") {
+				t.Fatalf("path %q", p)
+			}
+			if strings.ContainsAny(x.Request.Authority, " /?#\r\n@") {
+				t.Fatalf("authority %q", x.Request.Authority)
+			}
+			for _, l := range d.limits {
+				if l.Events < 1 || l.Window <= 0 || l.cost < 0 || l.Burst < 0 {
+					t.Fatalf("limit %+v", l)
+				}
+			}
+			if a, err := amend(v); err == nil {
+				a.apply(x)
+			}
 		} else {
 			d.answer(x)
 		}

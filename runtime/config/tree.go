@@ -307,7 +307,11 @@ func (c *Config) Digests() map[string]string {
 		}
 	}
 	for _, p := range c.Policies {
-		out["policy."+p.Name] = filesDigest(append(slices.Clone(p.Rego), p.Data...))
+		files := append(slices.Clone(p.Rego), p.Data...)
+		if p.Capabilities != "" {
+			files = append(files, p.Capabilities)
+		}
+		out["policy."+p.Name] = filesDigest(files)
 	}
 	return out
 }
