@@ -5,7 +5,7 @@ const (
 	costSlow     = 8
 	costCall     = 4
 	costIndirect = 8 + paidMost
-	costImport   = 32
+	costImport   = 192 // the host does more than the guest can in the time
 	costRuntime  = 128 // what leaves the machine code: growing, bulk operations
 	costMost     = 256 // what a path may take between two points
 
