@@ -3,6 +3,8 @@ package host
 import (
 	"log/slog"
 	"time"
+
+	"github.com/headgate/headgate/host/abi/native"
 )
 
 // Options are what all plugins of a host share.
@@ -18,6 +20,8 @@ type Options struct {
 	Traps Traps
 	// Gauge is told of instances that come and go; may be nil.
 	Gauge Gauge
+	// Fetcher sends the requests of plugins; nil: they can't make any.
+	Fetcher native.Fetcher
 }
 
 // Traps counts calls that ended badly, by plugin and Reason.
@@ -51,6 +55,9 @@ type Spec struct {
 	// HeadersRead and HeadersWrite name the header fields that the guest may
 	// see and change: names, "x-*" for a prefix, or "*".
 	HeadersRead, HeadersWrite []string
+	// Fetch names the upstreams, upstream://NAME, and the origins, https://HOST, that
+	// the guest may send requests to.
+	Fetch []string
 	// Env names the environment variables that the guest may see; "NAME=value"
 	// gives it a value of its own.
 	Env []string

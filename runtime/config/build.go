@@ -53,7 +53,8 @@ type Generation struct {
 	Listeners []listen.Spec
 	Config    *Config
 
-	closers []func()
+	clusters map[string]*upstream.Cluster // of fetches
+	closers  []func()
 }
 
 // Summary counts what a configuration has.
@@ -126,6 +127,7 @@ func Build(ctx context.Context, c *Config, d Deps) (*Generation, *Diagnostics) {
 	for _, u := range c.Upstreams {
 		b.cluster(u)
 	}
+	b.origins()
 	b.discover()
 	b.certificates()
 	b.table()
@@ -151,7 +153,7 @@ func (b *builder) plugin(p *Plugin) {
 	made, err := b.d.Host.Plugin(b.ctx, host.Spec{
 		Name: p.Name, Wasm: wasm, Filter: p.Filter, Concurrency: p.Concurrency,
 		Memory: p.Limits.Memory, CPU: p.Limits.CPU, Deadline: p.Limits.Deadline, StartCPU: p.Limits.StartCPU,
-		Instances: p.Limits.Instances, HeadersRead: p.HeadersRead, HeadersWrite: p.HeadersWrite, Env: p.Env,
+		Instances: p.Limits.Instances, HeadersRead: p.HeadersRead, HeadersWrite: p.HeadersWrite, Env: p.Env, Fetch: p.fetches(),
 	})
 	if err != nil {
 		summary := "Plugin does not start"
@@ -165,6 +167,38 @@ func (b *builder) plugin(p *Plugin) {
 	b.plugins[p.Name] = made
 	b.onClose(made.Close)
 }
+
+// fetches are the grants of a plugin as its requests name them.
+func (p *Plugin) fetches() (list []string) {
+	for _, r := range p.FetchUpstreams {
+		list = append(list, "upstream://"+r.ID)
+	}
+	for _, o := range p.FetchOrigins {
+		list = append(list, o.Text)
+	}
+	return list
+}
+
+// origins makes the clusters of what plugins fetch from without an upstream block.
+func (b *builder) origins() {
+	b.gen.clusters = map[string]*upstream.Cluster{}
+	for _, p := range b.c.Plugins {
+		for _, o := range p.FetchOrigins {
+			if b.gen.clusters[o.Text] == nil {
+				made := b.d.Upstreams.Cluster(o.Config())
+				b.gen.clusters[o.Text] = made
+				b.onClose(made.Close)
+			}
+		}
+	}
+	for name, c := range b.clusters {
+		b.gen.clusters["upstream://"+name] = c
+	}
+}
+
+// Cluster returns where a fetch of a plugin goes: upstream://NAME or an origin. It
+// is nil if there is none.
+func (g *Generation) Cluster(to string) *upstream.Cluster { return g.clusters[to] }
 
 // module reads the module of a plugin, or gets it.
 func (b *builder) module(p *Plugin) ([]byte, bool) {

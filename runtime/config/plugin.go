@@ -13,6 +13,7 @@ import (
 
 	"github.com/headgate/headgate/host/source"
 	"github.com/headgate/headgate/runtime/exchange"
+	"github.com/headgate/headgate/runtime/upstream"
 )
 
 // Plugin is a plugin block.
@@ -26,9 +27,12 @@ type Plugin struct {
 	Concurrency  int
 	AllowOnError bool
 	Env          []string
-	HeadersRead  []string
-	HeadersWrite []string
-	Limits       PluginLimits
+	// FetchUpstreams and FetchOrigins are what allow.fetch names.
+	FetchUpstreams []Ref
+	FetchOrigins   []upstream.Origin
+	HeadersRead    []string
+	HeadersWrite   []string
+	Limits         PluginLimits
 
 	Range, SourceRange, SumRange hcl.Range
 }
@@ -159,18 +163,45 @@ func (s *section) onError(inherited bool) (allow bool) {
 
 func (l *loader) decodeAllow(b block, p *Plugin) {
 	s := l.read(b, allowSchema)
-	for _, name := range []string{"fetch", "state"} {
-		if a := s.attrs[name]; a != nil {
-			if t, ok := a.expr.(*hclsyntax.TupleConsExpr); !ok || len(t.Exprs) > 0 {
-				l.refuse(a.expr.Range(), "allow."+name)
-			}
+	if a := s.attrs["state"]; a != nil {
+		if t, ok := a.expr.(*hclsyntax.TupleConsExpr); !ok || len(t.Exprs) > 0 {
+			l.refuse(a.expr.Range(), "allow.state")
 		}
 	}
+	s.fetchGrants(p)
 	s.list("env", &p.Env, `["REGION"]`)
 	if n, ok := s.one("headers"); ok {
 		h := l.read(n, allowHeadersSchema)
 		h.headerList("read", &p.HeadersRead)
 		h.headerList("write", &p.HeadersWrite)
+	}
+}
+
+// fetchGrants decodes allow.fetch: upstreams and origins.
+func (s *section) fetchGrants(p *Plugin) {
+	a := s.attrs["fetch"]
+	if a == nil {
+		return
+	}
+	t, ok := a.expr.(*hclsyntax.TupleConsExpr)
+	if !ok {
+		s.l.diags.errorf(a.expr.Range(), "Wrong type", "allow.fetch takes a list of upstreams and origins. Write for example: fetch = [upstream.NAME, \"https://idp.example.com\"]")
+		return
+	}
+	for _, e := range t.Exprs {
+		text, ok := literal(e)
+		if !ok || !strings.Contains(text, "://") {
+			if r := s.scope.reference(e, "upstream", "allow.fetch"); r != nil {
+				p.FetchUpstreams = append(p.FetchUpstreams, *r)
+			}
+			continue
+		}
+		o, err := upstream.ParseOrigin(text)
+		if err != nil {
+			s.l.diags.errorf(e.Range(), "Invalid origin", "allow.fetch: %s. Write for example: \"https://idp.example.com\"", err)
+			continue
+		}
+		p.FetchOrigins = append(p.FetchOrigins, o)
 	}
 }
 

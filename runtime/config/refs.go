@@ -274,6 +274,9 @@ func (l *loader) checkReferences() {
 			}
 		}
 	}
+	for _, p := range l.cfg.Plugins {
+		l.known("upstream", p.FetchUpstreams...)
+	}
 	for _, c := range l.cfg.Chains {
 		l.known("chain", c.Use...)
 		filters(c.Filters)

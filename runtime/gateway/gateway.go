@@ -118,7 +118,7 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 	g.status.Store(&admin.Status{State: "starting"})
 	var err error
 	g.host, err = host.New(ctx, host.Options{
-		CacheDir: o.CacheDir, MemoryCeiling: cfg.Gateway.PluginMemory, Log: g.log, Traps: g.metrics, Gauge: g.metrics,
+		CacheDir: o.CacheDir, MemoryCeiling: cfg.Gateway.PluginMemory, Log: g.log, Traps: g.metrics, Gauge: g.metrics, Fetcher: g,
 	})
 	if err != nil {
 		return nil, err

@@ -55,6 +55,10 @@ func (g *generation) names() telemetry.Names {
 	}
 	for _, p := range c.Plugins {
 		n.Plugins[p.Name] = true
+		for _, o := range p.FetchOrigins {
+			n.Upstreams[o.Text] = true
+			n.Endpoints[[2]string{o.Text, o.Address}] = true
+		}
 	}
 	n.Plugins[config.BuiltinPlugin] = true
 	for _, p := range c.Policies {

@@ -88,6 +88,9 @@ func extraFunctions() []function {
 		{"get_filter", types(2), one, getFilter},
 		{"get_request_id", types(2), one, getRequestID},
 		{"fail", types(2), none, giveUp},
+		{"fetch", types(9), one, fetch},
+		{"fetch_headers", types(2), long, fetchHeaders},
+		{"fetch_body", types(2), one, fetchBody},
 	}
 }
 

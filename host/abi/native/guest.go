@@ -28,6 +28,10 @@ type Env struct {
 	MaxBody int
 	// Log takes what the guest logs; it never waits.
 	Log Logger
+	// Fetch are the upstreams, upstream://NAME, and origins that the guest may send
+	// requests to through Fetcher.
+	Fetch   map[string]bool
+	Fetcher Fetcher
 }
 
 // Logger takes what guests say.
@@ -73,7 +77,8 @@ type Guest struct {
 
 	scratch [256]byte // lower-cased names
 	values  [][]byte  // of get_header_values
-	out     writer    // of lists of strings
+	fetched *exchange.Fetch
+	out     writer // of lists of strings
 }
 
 // phase is what kind of call runs.
@@ -227,4 +232,4 @@ func (g *Guest) enter(p phase, x *exchange.Exchange, s *Session, cfg *Config) {
 	g.failed, g.failure = false, ""
 }
 
-func (g *Guest) leave() { g.x, g.s, g.failure = nil, nil, "" }
+func (g *Guest) leave() { g.x, g.s, g.failure, g.fetched = nil, nil, "", nil }

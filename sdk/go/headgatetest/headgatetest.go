@@ -4,9 +4,11 @@
 package headgatetest
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	headgate "github.com/headgate/headgate/sdk/go"
 	"github.com/headgate/headgate/sdk/go/internal/host"
@@ -16,6 +18,7 @@ import (
 type Filter struct {
 	headgate.Filter
 	options headgate.Option
+	fetch   Fetcher
 }
 
 // New makes a registered filter with a configuration in JSON; the test fails if
@@ -26,7 +29,17 @@ func New(t testing.TB, name, config string) *Filter {
 	if err != nil {
 		t.Fatalf("filter %q refuses %s: %v", name, config, err)
 	}
-	return &Filter{f, o}
+	return &Filter{Filter: f, options: o}
+}
+
+// Fetcher answers the requests that a filter makes of its own.
+type Fetcher func(headgate.FetchRequest) (*headgate.FetchResponse, error)
+
+// WithFetch makes a filter's exchanges answer its requests by f. Without it
+// allow.fetch names nothing.
+func (f *Filter) WithFetch(answer Fetcher) *Filter {
+	f.fetch = answer
+	return f
 }
 
 // Exchange is an exchange and what became of it.
@@ -209,6 +222,29 @@ func (f *fake) WriteBody(kind uint32, p []byte) {
 		f.wrote[kind], f.bodies[kind] = true, nil
 	}
 	f.bodies[kind] = append(f.bodies[kind], p...)
+}
+
+// Fetch implements host.Host.
+func (f *fake) Fetch(method, url, fields string, body []byte, timeoutMS uint32) (int32, [][2]string, []byte) {
+	if f.e.f.fetch == nil {
+		return -1, nil, nil
+	}
+	r := headgate.FetchRequest{Method: method, URL: url, Body: slices.Clone(body), Timeout: time.Duration(timeoutMS) * time.Millisecond}
+	for texts := strings.Split(fields, "\x00"); len(texts) > 2; texts = texts[2:] {
+		r.Header = append(r.Header, [2]string{texts[0], texts[1]})
+	}
+	answer, err := f.e.f.fetch(r)
+	for status, known := range map[int32]error{
+		-1: headgate.ErrFetchDenied, -2: headgate.ErrFetchInvalid, -4: headgate.ErrFetchTimeout, -5: headgate.ErrFetchTooLarge,
+	} {
+		if errors.Is(err, known) {
+			return status, nil, nil
+		}
+	}
+	if err != nil {
+		return -3, nil, nil
+	}
+	return int32(answer.Status), answer.Header, answer.Body
 }
 
 func (f *fake) LogEnabled(int32) bool { return true }

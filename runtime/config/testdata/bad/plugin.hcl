@@ -7,7 +7,7 @@ plugin "b" {
   concurrency = 0                            # ERROR: from 1
   on_error    = "alow"                       # ERROR: Did you mean "allow"?
   allow {
-    fetch = [upstream.u] # ERROR: not available
+    fetch = ["https://a/b"] # ERROR: neither a path
     state = ["a"]        # ERROR: not available
     headers {
       read = ["a b"] # ERROR: can't be the name of a header
@@ -23,6 +23,12 @@ plugin "c" {
 }
 plugin "d" {
   source = "oci://x/Y" # ERROR: not the name of an image
+}
+plugin "unknown" {
+  source = "../good/geo.module"
+  allow {
+    fetch = [upstream.u] # ERROR: There is no upstream "u"
+  }
 }
 plugin "remote" {
   source = "https://example.com/x.wasm" # ERROR: needs plugin.sha256

@@ -46,6 +46,10 @@ type Host interface {
 	Body(kind uint32) []byte
 	WriteBody(kind uint32, p []byte)
 
+	// Fetch takes fields as names and values with a NUL behind each, and returns a
+	// status or what is wrong as a negative number.
+	Fetch(method, url, fields string, body []byte, timeoutMS uint32) (status int32, header [][2]string, answer []byte)
+
 	LogEnabled(level int32) bool
 	Log(level int32, message string)
 	Fail(message string)

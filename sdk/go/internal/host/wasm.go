@@ -76,6 +76,15 @@ func getRequestID(buf unsafe.Pointer, limit uint32) uint32
 //go:wasmimport headgate_v1 fail
 func giveUp(message string)
 
+//go:wasmimport headgate_v1 fetch
+func fetch(method, url, fields string, body unsafe.Pointer, size, timeoutMS uint32) int32
+
+//go:wasmimport headgate_v1 fetch_headers
+func fetchHeaders(buf unsafe.Pointer, limit uint32) uint64
+
+//go:wasmimport headgate_v1 fetch_body
+func fetchBody(buf unsafe.Pointer, limit uint32) uint32
+
 // scratch takes what the gateway writes. Calls into an instance never overlap.
 var scratch = make([]byte, 4<<10)
 
@@ -151,8 +160,13 @@ func split(list []byte, count int) []string {
 
 // All implements Host.
 func (Wasm) All(kind uint32) [][2]string {
+	return pairs(func(buf unsafe.Pointer, limit uint32) uint64 { return getAllHeaders(kind, buf, limit) })
+}
+
+// pairs reads fields with a buffer that is large enough.
+func pairs(f func(buf unsafe.Pointer, limit uint32) uint64) [][2]string {
 	for {
-		r := getAllHeaders(kind, unsafe.Pointer(unsafe.SliceData(scratch)), uint32(len(scratch)))
+		r := f(unsafe.Pointer(unsafe.SliceData(scratch)), uint32(len(scratch)))
 		n := int(uint32(r))
 		if n > len(scratch) {
 			scratch = make([]byte, n)
@@ -218,6 +232,15 @@ func (Wasm) Body(kind uint32) []byte {
 // WriteBody implements Host.
 func (Wasm) WriteBody(kind uint32, p []byte) {
 	writeBody(kind, unsafe.Pointer(unsafe.SliceData(p)), uint32(len(p)))
+}
+
+// Fetch implements Host.
+func (Wasm) Fetch(method, url, fields string, body []byte, timeoutMS uint32) (int32, [][2]string, []byte) {
+	status := fetch(method, url, fields, unsafe.Pointer(unsafe.SliceData(body)), uint32(len(body)), timeoutMS)
+	if status < 0 {
+		return status, nil, nil
+	}
+	return status, pairs(fetchHeaders), bytes.Clone(read(fetchBody))
 }
 
 // LogEnabled implements Host.
