@@ -210,6 +210,10 @@ func (h *Host) newPool(id string, s Spec, m *module, only *config) *pool {
 	p.env = &native.Env{
 		Read: native.NewNames(s.HeadersRead), Write: native.NewNames(s.HeadersWrite),
 		MaxBody: int(s.Memory), Log: p.log, Fetcher: h.opts.Fetcher, Fetch: map[string]bool{},
+		State: h.opts.State, Namespaces: map[string]bool{},
+	}
+	for _, n := range s.Namespaces {
+		p.env.Namespaces[n] = true
 	}
 	for _, to := range s.Fetch {
 		p.env.Fetch[to] = true
@@ -248,8 +252,8 @@ func (h *Host) unref(p *pool) {
 // filter of the module is meant belongs to the configuration.
 func (s *Spec) identity(m *module, only *config) string {
 	d := sha256.New()
-	fmt.Fprintf(d, "%x %q %d %d %d %d %d %d %q %q %q %q", m.digest, s.Name, s.Concurrency, s.Memory,
-		s.CPU, s.Deadline, s.StartCPU, s.Instances, s.HeadersRead, s.HeadersWrite, s.Env, s.Fetch)
+	fmt.Fprintf(d, "%x %q %d %d %d %d %d %d %q %q %q %q %q", m.digest, s.Name, s.Concurrency, s.Memory,
+		s.CPU, s.Deadline, s.StartCPU, s.Instances, s.HeadersRead, s.HeadersWrite, s.Env, s.Fetch, s.Namespaces)
 	if only != nil {
 		fmt.Fprintf(d, " %q %q", only.Filter, only.Bytes)
 	}

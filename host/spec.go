@@ -21,8 +21,22 @@ type Options struct {
 	// Gauge is told of instances that come and go; may be nil.
 	Gauge Gauge
 	// Fetcher sends the requests of plugins; nil: they can't make any.
-	Fetcher native.Fetcher
+	Fetcher Fetcher
+	// State keeps what plugins share; nil: nothing does.
+	State State
 }
+
+// What plugins need of others.
+type (
+	// Fetcher sends their requests.
+	Fetcher = native.Fetcher
+	// State keeps their values and counts their events by Rate.
+	State = native.State
+	// Rate is a limit and what an event costs of it.
+	Rate = native.Rate
+	// Taken is what became of an event.
+	Taken = native.Taken
+)
 
 // Traps counts calls that ended badly, by plugin and Reason.
 type Traps interface{ Trap(plugin, reason string) }
@@ -58,6 +72,8 @@ type Spec struct {
 	// Fetch names the upstreams, upstream://NAME, and the origins, https://HOST, that
 	// the guest may send requests to.
 	Fetch []string
+	// Namespaces are those of the state that the guest may use.
+	Namespaces []string
 	// Env names the environment variables that the guest may see; "NAME=value"
 	// gives it a value of its own.
 	Env []string

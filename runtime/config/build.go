@@ -153,7 +153,7 @@ func (b *builder) plugin(p *Plugin) {
 	made, err := b.d.Host.Plugin(b.ctx, host.Spec{
 		Name: p.Name, Wasm: wasm, Filter: p.Filter, Concurrency: p.Concurrency,
 		Memory: p.Limits.Memory, CPU: p.Limits.CPU, Deadline: p.Limits.Deadline, StartCPU: p.Limits.StartCPU,
-		Instances: p.Limits.Instances, HeadersRead: p.HeadersRead, HeadersWrite: p.HeadersWrite, Env: p.Env, Fetch: p.fetches(),
+		Instances: p.Limits.Instances, HeadersRead: p.HeadersRead, HeadersWrite: p.HeadersWrite, Env: p.Env, Fetch: p.fetches(), Namespaces: p.Namespaces,
 	})
 	if err != nil {
 		summary := "Plugin does not start"

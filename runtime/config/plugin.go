@@ -29,6 +29,7 @@ type Plugin struct {
 	Env          []string
 	// FetchUpstreams and FetchOrigins are what allow.fetch names.
 	FetchUpstreams []Ref
+	Namespaces     []string // of allow.state
 	FetchOrigins   []upstream.Origin
 	HeadersRead    []string
 	HeadersWrite   []string
@@ -161,11 +162,16 @@ func (s *section) onError(inherited bool) (allow bool) {
 	return v == "allow"
 }
 
+// maxNamespace bounds the name of a namespace.
+const maxNamespace = 100
+
 func (l *loader) decodeAllow(b block, p *Plugin) {
 	s := l.read(b, allowSchema)
-	if a := s.attrs["state"]; a != nil {
-		if t, ok := a.expr.(*hclsyntax.TupleConsExpr); !ok || len(t.Exprs) > 0 {
-			l.refuse(a.expr.Range(), "allow.state")
+	if s.list("state", &p.Namespaces, `["sessions"]`) {
+		for i, n := range p.Namespaces {
+			if n == "" || len(n) > maxNamespace {
+				l.diags.errorf(s.itemRange("state", i), "Invalid namespace", "A namespace has from 1 to %d bytes.", maxNamespace)
+			}
 		}
 	}
 	s.fetchGrants(p)

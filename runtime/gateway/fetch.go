@@ -6,7 +6,7 @@ import (
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
-// Fetch implements native.Fetcher: plugins send requests by the configuration in
+// Fetch implements host.Fetcher: plugins send requests by the configuration in
 // force, whichever one their exchange began with.
 func (g *Gateway) Fetch(ctx context.Context, x *exchange.Exchange, to string, q *exchange.Fetch) error {
 	gen := g.inForce()

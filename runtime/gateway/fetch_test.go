@@ -68,16 +68,18 @@ plugin %q {
   source = %q
   allow {
     fetch = [%s]
+    %s
   }
 }
 route %q {
   path = "/%s"
   filter %q {
     from = %q
+    %s
   }
   upstream = upstream.app
 }
-`, name, wasm, c.allow, name, name, name, c.from)
+`, name, wasm, c.allow, c.state, name, name, name, c.from, c.more)
 	}
 	return start(t, map[string]string{"routes.hcl": b.String()})
 }
@@ -86,20 +88,24 @@ type lookupCase struct {
 	allow, from string
 	status      int
 	log         string
+
+	state, more string // further grants and settings
 }
 
 func TestFetch(t *testing.T) {
 	checkLeaks(t)
 	addr, asked := keys(t)
 	cases := map[string]lookupCase{
-		"granted":        {"upstream.keys", "upstream://keys/keys/", 200, ""},
-		"nothing":        {"", "upstream://keys/keys/", 500, "allow.fetch does not name it"},
-		"another":        {"upstream.other", "upstream://keys/keys/", 500, "allow.fetch does not name it"},
-		"origin":         {`"http://` + addr + `"`, "http://" + addr + "/keys/", 200, ""},
-		"another-origin": {`"http://` + addr + `"`, "http://127.0.0.1:1/keys/", 500, "allow.fetch does not name it"},
-		"other-way":      {"upstream.keys", "http://" + addr + "/keys/", 500, "allow.fetch does not name it"},
-		"no-url":         {"upstream.keys", "keys", 500, "not a request that can be sent"},
+		"granted":        {"upstream.keys", "upstream://keys/keys/", 200, "", "", ""},
+		"nothing":        {"", "upstream://keys/keys/", 500, "allow.fetch does not name it", "", ""},
+		"another":        {"upstream.other", "upstream://keys/keys/", 500, "allow.fetch does not name it", "", ""},
+		"origin":         {`"http://` + addr + `"`, "http://" + addr + "/keys/", 200, "", "", ""},
+		"another-origin": {`"http://` + addr + `"`, "http://127.0.0.1:1/keys/", 500, "allow.fetch does not name it", "", ""},
+		"other-way":      {"upstream.keys", "http://" + addr + "/keys/", 500, "allow.fetch does not name it", "", ""},
+		"no-url":         {"upstream.keys", "keys", 500, "not a request that can be sent", "", ""},
 	}
+	cases["no-state"] = lookupCase{"upstream.keys", "upstream://keys/keys/", 500, "allow.state does not name the namespace", `state = ["others"]`, "cache_seconds = 60"}
+	cases["cached"] = lookupCase{"upstream.keys", "upstream://keys/keys/", 200, "", `state = ["lookup"]`, "cache_seconds = 60\n    per_minute = 5"}
 	r := lookups(t, addr, cases)
 	for name, c := range cases {
 		before, logged := asked.Load(), len(r.log.String())
@@ -130,6 +136,16 @@ func TestFetch(t *testing.T) {
 		t.Error("a fetch that fails costs an instance")
 	}
 	r.reload()
+	asked.Store(0)
+	for i, want := range []int{200, 200, 200, 200, 429, 429} { // one of five was before
+		status, h, _ := r.get("/cached", "X-Api-Key: k1")
+		if status != want || (h.Get("Retry-After") != "") != (want == 429) {
+			t.Errorf("request %d: %d, Retry-After %q", i, status, h.Get("Retry-After"))
+		}
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("what is remembered is asked for %d times", n)
+	}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

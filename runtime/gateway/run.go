@@ -40,8 +40,8 @@ func Run(ctx context.Context, o Options) error {
 		g.log.Error("the PID file was not written", "error", err.Error())
 	}
 	defer removePID(o.PIDFile)
+	notify("READY=1", "MAINPID="+strconv.Itoa(os.Getpid())) // before the one that it came from says so
 	in.started()
-	notify("READY=1", "MAINPID="+strconv.Itoa(os.Getpid()))
 
 	watching, endWatch := context.WithCancel(ctx)
 	defer endWatch()

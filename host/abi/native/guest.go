@@ -32,6 +32,9 @@ type Env struct {
 	// requests to through Fetcher.
 	Fetch   map[string]bool
 	Fetcher Fetcher
+	// Namespaces are those of State that the guest may use.
+	Namespaces map[string]bool
+	State      State
 }
 
 // Logger takes what guests say.

@@ -4,6 +4,7 @@
 package headgatetest
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -19,6 +20,8 @@ type Filter struct {
 	headgate.Filter
 	options headgate.Option
 	fetch   Fetcher
+	kept    map[[2]string][]byte
+	taken   map[[2]string]uint32
 }
 
 // New makes a registered filter with a configuration in JSON; the test fails if
@@ -245,6 +248,61 @@ func (f *fake) Fetch(method, url, fields string, body []byte, timeoutMS uint32) 
 		return -3, nil, nil
 	}
 	return int32(answer.Status), answer.Header, answer.Body
+}
+
+// StateGet implements host.Host: in a test every namespace is granted, and values
+// live as long as the filter.
+func (f *fake) StateGet(namespace, key string) ([]byte, int32) {
+	v, ok := f.e.f.kept[[2]string{namespace, key}]
+	if !ok {
+		return nil, -1
+	}
+	return slices.Clone(v), int32(len(v))
+}
+
+// StateSet implements host.Host.
+func (f *fake) StateSet(namespace, key string, value []byte, _ uint32) int32 {
+	if f.e.f.kept == nil {
+		f.e.f.kept = map[[2]string][]byte{}
+	}
+	f.e.f.kept[[2]string{namespace, key}] = slices.Clone(value)
+	return 0
+}
+
+// StateDelete implements host.Host.
+func (f *fake) StateDelete(namespace, key string) int32 {
+	if _, ok := f.e.f.kept[[2]string{namespace, key}]; !ok {
+		return 0
+	}
+	delete(f.e.f.kept, [2]string{namespace, key})
+	return 1
+}
+
+// StateSwap implements host.Host.
+func (f *fake) StateSwap(namespace, key string, old []byte, absent bool, value []byte, ttlMS uint32) int32 {
+	have, ok := f.e.f.kept[[2]string{namespace, key}]
+	if ok == absent || ok && !bytes.Equal(have, old) {
+		return 0
+	}
+	f.StateSet(namespace, key, value, ttlMS)
+	return 1
+}
+
+// StateTake implements host.Host: it counts up to the burst, and nothing comes
+// back.
+func (f *fake) StateTake(namespace, key string, _, events, _, burst, cost uint32) (int32, uint32, uint32, uint32) {
+	if events == 0 {
+		return -4, 0, 0, 0
+	}
+	if f.e.f.taken == nil {
+		f.e.f.taken = map[[2]string]uint32{}
+	}
+	used, most := f.e.f.taken[[2]string{namespace, key}], max(events, burst)
+	if used+cost > most {
+		return 0, most - used, 1000, 1000
+	}
+	f.e.f.taken[[2]string{namespace, key}] = used + cost
+	return 1, most - used - cost, 0, 1000
 }
 
 func (f *fake) LogEnabled(int32) bool { return true }

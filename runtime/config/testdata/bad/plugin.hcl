@@ -8,7 +8,7 @@ plugin "b" {
   on_error    = "alow"                       # ERROR: Did you mean "allow"?
   allow {
     fetch = ["https://a/b"] # ERROR: neither a path
-    state = ["a"]        # ERROR: not available
+    state = [""] # ERROR: from 1 to 100 bytes
     headers {
       read = ["a b"] # ERROR: can't be the name of a header
     }

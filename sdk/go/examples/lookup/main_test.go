@@ -29,3 +29,22 @@ func TestLookup(t *testing.T) {
 		t.Errorf("failure %q", e.Failure)
 	}
 }
+
+func TestLookupRemembers(t *testing.T) {
+	asked := 0
+	f := headgatetest.New(t, "lookup", `{"from":"upstream://keys/","cache_seconds":60,"per_minute":3}`).WithFetch(func(headgate.FetchRequest) (*headgate.FetchResponse, error) {
+		asked++
+		return &headgate.FetchResponse{Status: 200, Body: []byte("ada")}, nil
+	})
+	for range 3 {
+		if e := f.Request("GET", "/", "x-api-key: k1"); e.RequestHeader("x-user") != "ada" {
+			t.Errorf("x-user is %q: %s", e.RequestHeader("x-user"), e.Failure)
+		}
+	}
+	if e := f.Request("GET", "/", "x-api-key: k1"); e.Status() != 429 || e.ResponseHeader("retry-after") == "" {
+		t.Errorf("status %d", e.Status())
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}

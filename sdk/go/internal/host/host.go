@@ -50,6 +50,13 @@ type Host interface {
 	// status or what is wrong as a negative number.
 	Fetch(method, url, fields string, body []byte, timeoutMS uint32) (status int32, header [][2]string, answer []byte)
 
+	// The functions of state return a negative number for what is wrong.
+	StateGet(namespace, key string) (value []byte, n int32)
+	StateSet(namespace, key string, value []byte, ttlMS uint32) int32
+	StateDelete(namespace, key string) int32
+	StateSwap(namespace, key string, old []byte, absent bool, value []byte, ttlMS uint32) int32
+	StateTake(namespace, key string, algorithm, events, windowMS, burst, cost uint32) (n int32, remaining, waitMS, resetMS uint32)
+
 	LogEnabled(level int32) bool
 	Log(level int32, message string)
 	Fail(message string)

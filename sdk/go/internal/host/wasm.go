@@ -85,6 +85,21 @@ func fetchHeaders(buf unsafe.Pointer, limit uint32) uint64
 //go:wasmimport headgate_v1 fetch_body
 func fetchBody(buf unsafe.Pointer, limit uint32) uint32
 
+//go:wasmimport headgate_v1 state_get
+func stateGet(namespace, key string, buf unsafe.Pointer, limit uint32) int32
+
+//go:wasmimport headgate_v1 state_set
+func stateSet(namespace, key string, value unsafe.Pointer, size, ttlMS uint32) int32
+
+//go:wasmimport headgate_v1 state_delete
+func stateDelete(namespace, key string) int32
+
+//go:wasmimport headgate_v1 state_swap
+func stateSwap(namespace, key string, old unsafe.Pointer, oldSize uint32, value unsafe.Pointer, size, ttlMS uint32) int32
+
+//go:wasmimport headgate_v1 state_take
+func stateTake(namespace, key string, algorithm, events, windowMS, burst, cost uint32, out unsafe.Pointer) int32
+
 // scratch takes what the gateway writes. Calls into an instance never overlap.
 var scratch = make([]byte, 4<<10)
 
@@ -241,6 +256,44 @@ func (Wasm) Fetch(method, url, fields string, body []byte, timeoutMS uint32) (in
 		return status, nil, nil
 	}
 	return status, pairs(fetchHeaders), bytes.Clone(read(fetchBody))
+}
+
+// StateGet implements Host.
+func (Wasm) StateGet(namespace, key string) ([]byte, int32) {
+	for {
+		n := stateGet(namespace, key, unsafe.Pointer(unsafe.SliceData(scratch)), uint32(len(scratch)))
+		if n < 0 {
+			return nil, n
+		}
+		if int(n) <= len(scratch) {
+			return bytes.Clone(scratch[:n]), n
+		}
+		scratch = make([]byte, n)
+	}
+}
+
+// StateSet implements Host.
+func (Wasm) StateSet(namespace, key string, value []byte, ttlMS uint32) int32 {
+	return stateSet(namespace, key, unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)), ttlMS)
+}
+
+// StateDelete implements Host.
+func (Wasm) StateDelete(namespace, key string) int32 { return stateDelete(namespace, key) }
+
+// StateSwap implements Host.
+func (Wasm) StateSwap(namespace, key string, old []byte, absent bool, value []byte, ttlMS uint32) int32 {
+	size := uint32(len(old))
+	if absent {
+		size = 1<<32 - 1
+	}
+	return stateSwap(namespace, key, unsafe.Pointer(unsafe.SliceData(old)), size, unsafe.Pointer(unsafe.SliceData(value)), uint32(len(value)), ttlMS)
+}
+
+// StateTake implements Host.
+func (Wasm) StateTake(namespace, key string, algorithm, events, windowMS, burst, cost uint32) (int32, uint32, uint32, uint32) {
+	var out [3]uint32
+	n := stateTake(namespace, key, algorithm, events, windowMS, burst, cost, unsafe.Pointer(&out))
+	return n, out[0], out[1], out[2]
 }
 
 // LogEnabled implements Host.
