@@ -58,6 +58,10 @@ func (f *filter) request(x *exchange.Exchange) (exchange.Verdict, error) {
 	p := f.pool
 	for again := false; ; again = true {
 		in, waited, err := p.acquire(x.Context())
+		if waited > 0 {
+			p.stats.waits.Add(1)
+			p.stats.waited.Add(int64(waited))
+		}
 		if err != nil {
 			return exchange.Fail, err
 		}

@@ -31,6 +31,7 @@ type Host struct {
 	modules map[[32]byte]*module
 	pools   map[string]*pool
 	live    map[*pool]struct{} // with closed ones that still have instances
+	stats   map[string]*stats  // by plugin
 	ended   *sync.Cond         // signals that live shrank
 	closed  bool
 }
@@ -42,7 +43,7 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	}
 	h := &Host{
 		opts: o, memory: exchange.NewBudget(o.MemoryCeiling),
-		modules: map[[32]byte]*module{}, pools: map[string]*pool{}, live: map[*pool]struct{}{},
+		modules: map[[32]byte]*module{}, pools: map[string]*pool{}, live: map[*pool]struct{}{}, stats: map[string]*stats{},
 	}
 	h.ended = sync.NewCond(&h.mu)
 	h.cache = wazero.NewCompilationCache()
@@ -137,6 +138,11 @@ func (h *Host) finished(p *pool) {
 	h.mu.Lock()
 	_, ok := h.live[p]
 	delete(h.live, p)
+	if ok {
+		if p.stats.refs--; p.stats.refs == 0 {
+			delete(h.stats, p.spec.Name)
+		}
+	}
 	h.ended.Broadcast()
 	h.mu.Unlock()
 	if ok {
@@ -207,10 +213,11 @@ func (h *Host) newPool(id string, s Spec, m *module, only *config) *pool {
 		all: map[*instance]struct{}{}, configs: map[string]*config{},
 	}
 	p.spec.Wasm = nil // compiled; the bytes need not stay
+	p.stats = h.statsOf(s.Name)
 	p.env = &native.Env{
 		Read: native.NewNames(s.HeadersRead), Write: native.NewNames(s.HeadersWrite),
 		MaxBody: int(s.Memory), Log: p.log, Fetcher: h.opts.Fetcher, Fetch: map[string]bool{},
-		State: h.opts.State, Namespaces: map[string]bool{},
+		Denials: &p.stats.Denials, State: h.opts.State, Namespaces: map[string]bool{},
 	}
 	for _, n := range s.Namespaces {
 		p.env.Namespaces[n] = true

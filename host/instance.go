@@ -124,9 +124,18 @@ func (in *instance) begin(cpu, wall time.Duration) {
 	in.meter.begin(cpu, wall)
 }
 
+// count adds the call to what is known of the plugin.
+func (in *instance) count() {
+	s, m := in.pool.stats, in.meter
+	s.calls.Add(1)
+	s.nanos.Add(int64(time.Since(m.began)))
+	s.fuel.Add(m.spent + m.held - m.left())
+}
+
 // finish ends a call that returned err. What is not the guest's own refusal
 // costs the instance.
 func (in *instance) finish(err error) error {
+	in.count()
 	reason := in.meter.end()
 	in.busy.Store(false)
 	if err == nil && reason == "" {

@@ -61,6 +61,8 @@ func refill(ctx context.Context, _ api.Module, stack []uint64) {
 	if !ok || !m.tick() {
 		panic(errLimit)
 	}
+	m.spent += m.held - int64(stack[1])
+	m.held = m.slice
 	stack[0] = uint64(m.slice)
 }
 
@@ -85,6 +87,8 @@ type meter struct {
 	threadTime  time.Duration
 	paused      time.Time // when the running wait began
 	slice       int64
+	began       time.Time
+	spent, held int64             // fuel that the running call used, and had at the last look
 	fuel, stack api.MutableGlobal // the guest's; nil before it is instantiated
 
 	mu       sync.Mutex
@@ -119,8 +123,9 @@ func (m *meter) Value(key any) any {
 // begin starts the time of a call.
 func (m *meter) begin(cpu, wall time.Duration) {
 	m.last = time.Now()
-	m.deadline = m.last.Add(wall)
+	m.began, m.deadline = m.last, m.last.Add(wall)
 	m.cpu, m.used, m.thread = cpu, 0, 0
+	m.spent, m.held = 0, m.left()
 	m.state.Add(1)
 }
 
@@ -134,6 +139,14 @@ func (m *meter) end() Reason {
 		return ReasonCPU
 	}
 	return ReasonDeadline
+}
+
+// left is the fuel that the guest has; below zero it has overdrawn.
+func (m *meter) left() int64 {
+	if m.fuel == nil {
+		return 0
+	}
+	return int64(m.fuel.Get())
 }
 
 // unwound is called when a host function ended a call of an instance that lives
@@ -234,6 +247,8 @@ func (m *meter) Resume() {
 	m.last = m.last.Add(time.Since(m.paused))
 	m.thread = 0
 	if m.fuel != nil {
+		m.spent += m.held - m.left()
+		m.held = 0
 		m.fuel.Set(0)
 	}
 }

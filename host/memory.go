@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero/experimental"
 
@@ -18,9 +19,9 @@ var errCeiling = errors.New("the memory for all plugins (gateway.plugin_memory) 
 type linear struct {
 	ceiling *exchange.Budget
 	region  region
-	size    uint64 // handed to the guest
-	taken   int64  // from the ceiling
-	denied  bool   // a growth was refused since the call began
+	size    uint64       // handed to the guest
+	taken   atomic.Int64 // bytes, from the ceiling; others read it
+	denied  bool         // a growth was refused since the call began
 }
 
 // newLinear reserves memory for a guest that starts with initial bytes.
@@ -29,7 +30,7 @@ func newLinear(ceiling *exchange.Budget, initial, limit uint64) (*linear, error)
 	if !ceiling.Take(int64(initial)) {
 		return nil, errCeiling
 	}
-	m.taken = int64(initial)
+	m.taken.Store(int64(initial))
 	var err error
 	if m.region, err = reserve(limit); err == nil {
 		err = m.region.commit(initial)
@@ -47,13 +48,13 @@ func (m *linear) Allocate(_, _ uint64) experimental.LinearMemory { return m }
 
 // Reallocate implements experimental.LinearMemory.
 func (m *linear) Reallocate(size uint64) []byte {
-	more := int64(size) - m.taken
+	more := int64(size) - m.taken.Load()
 	if size > m.region.limit() || more > 0 && !m.ceiling.Take(more) {
 		m.denied = true
 		return nil
 	}
 	if more > 0 {
-		m.taken += more
+		m.taken.Add(more)
 		if m.region.commit(size) != nil {
 			m.denied = true
 			return nil
@@ -65,7 +66,7 @@ func (m *linear) Reallocate(size uint64) []byte {
 
 // Free implements experimental.LinearMemory. It may be called again.
 func (m *linear) Free() {
-	m.ceiling.Give(m.taken)
-	m.taken, m.size = 0, 0
+	m.ceiling.Give(m.taken.Swap(0))
+	m.size = 0
 	m.region.release()
 }

@@ -29,6 +29,7 @@ type pool struct {
 	env      *native.Env
 	environ  [][2]string
 	log      *pluginLog
+	stats    *stats
 	only     *config // the configuration of a plain http-wasm module
 
 	sessions sync.Pool

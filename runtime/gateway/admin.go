@@ -5,8 +5,10 @@ import (
 	"errors"
 	"net"
 
+	"github.com/headgate/headgate/host"
 	"github.com/headgate/headgate/runtime/admin"
 	"github.com/headgate/headgate/runtime/config"
+	"github.com/headgate/headgate/runtime/telemetry"
 )
 
 // prepareAdmin binds the admin API of cfg if the running one does not serve it
@@ -73,6 +75,7 @@ func (g *Gateway) Drain(upstream, address string, on bool) error {
 	return g.upstreams.Drain(upstream, address, on)
 }
 
+// pluginInfo is what the admin API shows of a plugin.
 type pluginInfo struct {
 	Name     string `json:"name"`
 	Source   string `json:"source"`
@@ -80,15 +83,53 @@ type pluginInfo struct {
 	Memory   int64  `json:"memory_limit_bytes"`
 	CPU      string `json:"cpu_limit"`
 	Deadline string `json:"deadline"`
+	// The same names as those of the metrics.
+	Instances   int     `json:"instances"`
+	Busy        int     `json:"busy_instances"`
+	MemoryBytes int64   `json:"memory_bytes"`
+	Calls       int64   `json:"calls"`
+	Seconds     float64 `json:"call_seconds"`
+	Fuel        int64   `json:"fuel"`
+	Waits       int64   `json:"waits"`
+	Denials     int64   `json:"denials"`
+	Quarantined bool    `json:"quarantined"`
+	Quarantines int64   `json:"quarantines"`
 }
 
 // Plugins implements admin.Source.
 func (g *Gateway) Plugins() any {
 	list := []pluginInfo{}
-	if gen := g.inForce(); gen != nil {
-		for _, p := range gen.Config.Plugins {
-			list = append(list, pluginInfo{p.Name, p.Path, p.SHA256, p.Limits.Memory, p.Limits.CPU.String(), p.Limits.Deadline.String()})
+	gen := g.inForce()
+	if gen == nil {
+		return list
+	}
+	stats := map[string]host.PluginStats{}
+	for _, s := range g.host.Stats() {
+		stats[s.Name] = s
+	}
+	for _, p := range gen.Config.Plugins {
+		source := p.Path
+		if p.Remote != nil {
+			source = p.Remote.Text
 		}
+		s := stats[p.Name]
+		list = append(list, pluginInfo{
+			Name: p.Name, Source: source, SHA256: p.SHA256, Memory: p.Limits.Memory, CPU: p.Limits.CPU.String(), Deadline: p.Limits.Deadline.String(),
+			Instances: s.Instances, Busy: s.Busy, MemoryBytes: s.Memory, Calls: s.Calls, Seconds: s.Time.Seconds(), Fuel: s.Fuel,
+			Waits: s.Waits, Denials: s.Denials, Quarantined: s.Quarantined, Quarantines: s.Quarantines,
+		})
+	}
+	return list
+}
+
+// pluginStats lists what metrics tell of plugins.
+func (g *Gateway) pluginStats() []telemetry.Plugin {
+	var list []telemetry.Plugin
+	for _, s := range g.host.Stats() {
+		list = append(list, telemetry.Plugin{
+			Plugin: s.Name, Calls: s.Calls, Time: s.Time, Fuel: s.Fuel, Waits: s.Waits, Waited: s.Waited, Denials: s.Denials,
+			Busy: s.Busy, Memory: s.Memory, Quarantined: s.Quarantined, Quarantines: s.Quarantines,
+		})
 	}
 	return list
 }

@@ -135,6 +135,20 @@ func TestFetch(t *testing.T) {
 	if text := r.admin("/metrics"); strings.Contains(text, "headgate_plugin_traps_total{") {
 		t.Error("a fetch that fails costs an instance")
 	}
+	text := r.admin("/metrics")
+	for _, want := range []string{`headgate_plugin_denials_total{plugin="nothing"} 1`, `headgate_plugin_quarantined{plugin="granted"} 0`, `headgate_plugin_busy_instances{plugin="granted"} 0`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	for _, less := range []string{`headgate_plugin_calls_total{plugin="granted"} 0`, `headgate_plugin_fuel_total{plugin="granted"} 0`, `headgate_plugin_memory_bytes{plugin="granted"} 0`} {
+		if strings.Contains(text, less) {
+			t.Errorf("it says %s", less)
+		}
+	}
+	if text := r.admin("/plugins"); !strings.Contains(text, `"denials"`) || !strings.Contains(text, `"fuel"`) {
+		t.Errorf("plugins: %s", text)
+	}
 	r.reload()
 	asked.Store(0)
 	for i, want := range []int{200, 200, 200, 200, 429, 429} { // one of five was before

@@ -44,6 +44,7 @@ func fetch(g *Guest, stack []uint64) {
 		return
 	}
 	if g.env.Fetcher == nil || !g.env.Fetch[to] {
+		g.env.Denials.add()
 		stack[0] = result(fetchDenied)
 		return
 	}

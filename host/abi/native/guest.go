@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -32,9 +33,23 @@ type Env struct {
 	// requests to through Fetcher.
 	Fetch   map[string]bool
 	Fetcher Fetcher
+	// Denials counts calls that no grant allows; nil: nobody does.
+	Denials *Denials
 	// Namespaces are those of State that the guest may use.
 	Namespaces map[string]bool
 	State      State
+}
+
+// Denials is how often guests were denied something.
+type Denials struct{ n atomic.Int64 }
+
+// Load returns the number.
+func (d *Denials) Load() int64 { return d.n.Load() }
+
+func (d *Denials) add() {
+	if d != nil {
+		d.n.Add(1)
+	}
 }
 
 // Logger takes what guests say.

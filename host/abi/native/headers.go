@@ -204,6 +204,7 @@ func (g *Guest) editable(function string, kind uint32, name []byte) *exchange.He
 		g.misplaced(function, kind)
 	}
 	if !g.env.Write.has(name) {
+		g.env.Denials.add()
 		fail(fmt.Sprintf("%s: %q is not granted by allow.headers.write", function, name))
 	}
 	switch id := exchange.Classify(name); {
