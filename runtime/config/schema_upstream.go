@@ -71,6 +71,7 @@ var healthCheckSpec = &spec{
 		{"type", typeString, `"http"`, "What is asked.", []string{"http", "tcp", "grpc"}},
 		{"path", typeString, `"/"`, "The path of the request.", nil},
 		{"host", typeString, `""`, "The Host of the request.", nil},
+		{"headers", typeStringMap, "{}", "Further header fields of the request.", nil},
 		{"expect", typeAny, "[200]", "The statuses that mean well.", nil},
 		{"contains", typeString, `""`, "What the body has to contain.", nil},
 		{"interval", typeDuration, `"5s"`, "The time between two checks.", nil},

@@ -3,6 +3,7 @@ package config
 import (
 	"time"
 
+	"github.com/headgate/headgate/runtime/exchange"
 	"github.com/headgate/headgate/runtime/upstream"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/gocty"
@@ -26,6 +27,13 @@ func (s *section) decodeHealthCheck(u *Upstream) {
 	if t.text("host", &h.Host, `"orders.internal"`) && !fitsHost(h.Host) {
 		s.l.diags.errorf(t.rangeOf("host"), "Invalid host", "%q can't be a Host. Write for example: host = \"orders.internal\"", h.Host)
 	}
+	if t.textMap("headers", &h.Headers, `{ authorization = "Bearer ..." }`) {
+		for name, value := range h.Headers {
+			if id := exchange.Classify(name); !exchange.ValidName(name) || !exchange.ValidValue(value) || id.HopByHop() || id == exchange.NameHost || id == exchange.NameContentLength {
+				s.l.diags.errorf(t.rangeOf("headers"), "Invalid header", "%q can't be a header field of a health check, or has no valid value. For Host there is health_check.host.", name)
+			}
+		}
+	}
 	t.statuses("expect", &h.Expect)
 	t.text("contains", &h.Contains, `"ok"`)
 	t.shown("path", "host", "contains")
@@ -35,7 +43,7 @@ func (s *section) decodeHealthCheck(u *Upstream) {
 	t.number("unhealthy", &h.Unhealthy, 1, 1000)
 	t.number("panic", &h.Panic, 0, 100)
 	if h.Type != "http" {
-		for _, name := range []string{"path", "expect", "contains"} {
+		for _, name := range []string{"path", "headers", "expect", "contains"} {
 			if t.has(name) {
 				s.l.diags.errorf(t.rangeOf(name), "Not of this type", "health_check.%s is for type = \"http\".", name)
 			}

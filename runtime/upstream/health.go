@@ -14,6 +14,7 @@ type HealthCheck struct {
 	// Path, which may have a query, Host, Expect and Contains are those of http.
 	// Host "" is the address; Contains is looked for in the first 64 KiB.
 	Path, Host string
+	Headers    map[string]string
 	Expect     []int
 	Contains   string
 	// Interval is the time between two checks, Timeout what one may take.

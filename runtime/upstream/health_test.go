@@ -105,6 +105,13 @@ func TestHealthHTTP(t *testing.T) {
 		{name: "another status", change: func(_ *Config, h *HealthCheck) { h.Expect = []int{204, 200} }, bad: func(p *patient) { p.says(201, "") }, reason: "status 201"},
 		{name: "path and host", change: func(_ *Config, h *HealthCheck) { h.Path, h.Host = "/a/b?c=d", "x.test" },
 			bad: func(p *patient) { p.says(404, "") }, reason: "status 404", host: "x.test", path: "/a/b?c=d"},
+		{name: "headers", change: func(_ *Config, h *HealthCheck) { h.Headers = map[string]string{"x-key": "k", "user-agent": "me"} }, bad: func(p *patient) {
+			p.does(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("X-Key") == "k" && r.UserAgent() == "me" {
+					w.WriteHeader(418)
+				}
+			})
+		}, reason: "status 418"},
 		{name: "hangs", change: func(_ *Config, h *HealthCheck) { h.Timeout = 50 * time.Millisecond }, bad: (*patient).hangs, reason: "no answer within 50ms"},
 		{name: "no answer", bad: func(p *patient) { p.does(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }) }, reason: "before"},
 		{name: "down", bad: func(p *patient) { p.Listener.Close(); p.CloseClientConnections() }, reason: "refused"},

@@ -68,6 +68,9 @@ func (c *checker) open(ctx context.Context) (conn Conn, closed func(), err error
 func (c *checker) askHTTP(ctx context.Context) error {
 	path, query, _ := strings.Cut(c.check.Path, "?")
 	r := &exchange.Request{Method: "GET", Scheme: c.endpoint.scheme(), Authority: c.authority(), Path: path, RawQuery: query}
+	for name, value := range c.check.Headers {
+		r.Head.Add(name, value)
+	}
 	res, end, err := c.exchange(ctx, r, nil)
 	if err != nil {
 		return err
@@ -110,7 +113,9 @@ func (c *checker) exchange(ctx context.Context, r *exchange.Request, body []byte
 		closed()
 		conn.Park()
 	}
-	r.Head.Add("user-agent", "headgate-health-check")
+	if _, ok := r.Head.Get("user-agent"); !ok {
+		r.Head.Add("user-agent", "headgate-health-check")
+	}
 	r.Length = int64(len(body))
 	res = &exchange.Response{}
 	if err = conn.WriteRequest(r, body, true); err == nil {

@@ -4,6 +4,7 @@ upstream "a" {
     type      = "htp"           # ERROR: Did you mean "http"?
     path      = "healthz"       # ERROR: can't be requested
     host      = "a/b"           # ERROR: can't be a Host
+    headers   = { host = "a" }  # ERROR: there is health_check.host
     expect    = [200, 1000]     # ERROR: from 100 to 599
     interval  = "1ms"           # ERROR: at least "10ms"
     timeout   = "0s"            # ERROR: at least "1ms"

@@ -90,6 +90,7 @@ upstream "orders" {
   health_check {
     path      = "/healthz?deep=1"
     host      = "orders.internal"
+    headers   = { authorization = "Bearer a" }
     expect    = [200, 204]
     contains  = "ok"
     interval  = "500ms"
