@@ -115,7 +115,7 @@ route "all" {
 }
 `, addrs[0], addrs[1], addrs[2], balance)})
 			seen := map[string]bool{}
-			for i := range 20 {
+			for i := range 100 { // a ring of three is uneven
 				user := fmt.Sprint("user", i)
 				_, _, first := r.get("/", "X-User: "+user)
 				seen[first] = true

@@ -317,18 +317,3 @@ func BenchmarkAcquire(b *testing.B) {
 		e.Release(c)
 	}
 }
-
-// A name with addresses of both families is reached by the one that answers
-// (RFC 8305): here nothing listens on ::1.
-func TestEitherFamily(t *testing.T) {
-	list, err := net.LookupHost("localhost")
-	if err != nil || len(list) < 2 {
-		t.Skipf("localhost has not two addresses: %v %v", list, err)
-	}
-	s := serve(t, "tcp", "127.0.0.1:0")
-	_, port, _ := net.SplitHostPort(s.address())
-	_, e := endpoint(t, registry(t), Config{}, net.JoinHostPort("localhost", port))
-	c, _ := acquire(t, e, false)
-	use(t, c, "/")
-	e.Release(c)
-}
