@@ -300,7 +300,7 @@ func (e *Endpoint) Answered(status int, d time.Duration) {
 		if status >= 500 {
 			e.penalize()
 		} else {
-			e.peak.observe(d, time.Since(e.made))
+			e.learn(d)
 		}
 	}
 	if o := e.standing.detector.Load(); o != nil {

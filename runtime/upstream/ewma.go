@@ -37,15 +37,28 @@ func (e *ewma) pick(c choice) *Endpoint {
 // peakDecay is how long it takes for a peak to lose two thirds.
 const peakDecay = 2 * time.Second
 
-// failurePenalty is the least that a request without an answer, or with an error,
-// counts as: a server that fails is quick.
-const failurePenalty = 100 * time.Millisecond
+const (
+	// failurePenalty is the least that a request without an answer, or with an
+	// error, counts as: a server that fails is quick. Failures in a row count
+	// more, up to failureMost.
+	failurePenalty = 100 * time.Millisecond
+	failureMost    = time.Second
+	// leastLatency is what quicker answers count as: between them it is chance.
+	leastLatency = float64(time.Millisecond)
+)
 
 // peak is the latency of an endpoint as ewma sees it.
 type peak struct {
 	wanted atomic.Bool   // by a balancer
 	nanos  atomic.Uint64 // bits of a float64; 0: nothing is known
 	at     atomic.Int64  // when, after Endpoint.made
+	epoch  atomic.Uint64 // of the standing, then
+}
+
+// learn takes a latency in that was observed now.
+func (e *Endpoint) learn(took time.Duration) {
+	e.peak.observe(took, time.Since(e.made))
+	e.peak.epoch.Store(e.standing.epoch.Load())
 }
 
 // observe takes a latency in. Of two at the same time one may be lost.
@@ -61,8 +74,8 @@ func (p *peak) observe(took, at time.Duration) {
 // penalize counts a request that failed.
 func (e *Endpoint) penalize() {
 	if e.peak.wanted.Load() {
-		at := time.Since(e.made)
-		e.peak.observe(max(failurePenalty, 2*time.Duration(e.peak.value(at))), at)
+		before := time.Duration(e.peak.value(time.Since(e.made)))
+		e.learn(min(max(failurePenalty, 2*before), max(before, failureMost)))
 	}
 }
 
@@ -89,9 +102,12 @@ func decayed(d time.Duration) float64 {
 func (m *member) cost(now time.Time) float64 {
 	active := float64(m.Active())
 	latency := m.peak.value(now.Sub(m.made))
+	if m.standing != nil && m.peak.epoch.Load() != m.standing.epoch.Load() {
+		latency = 0 // it was out, and is back
+	}
 	if latency == 0 && active > 0 {
 		return math.MaxFloat64 / (1 << 40) // it has to answer first
 	}
-	latency = max(latency, 1)
+	latency = max(latency, leastLatency)
 	return latency * latency * (active/float64(m.weight) + 1)
 }

@@ -89,17 +89,42 @@ func TestPeak(t *testing.T) {
 	}
 }
 
-// Those who fail quickly are not the quick ones.
+// Those who fail quickly are not the quick ones, until they have recovered: with
+// time, or at once when they come back from being out.
 func TestEWMAErrors(t *testing.T) {
-	members := group(1, 1)
-	b := newEWMA(members)
-	for range 10 {
-		members[1].peak.observe(5*time.Millisecond, time.Since(members[1].made))
-		members[0].penalize()
-	}
-	for range 100 {
-		if b.pick(choice{now: time.Now()}) == members[0].Endpoint {
-			t.Fatal("the one that fails was picked")
+	r := registry(t)
+	c := r.Cluster(Config{Name: "u", Balance: "ewma", Endpoints: []EndpointConfig{{Address: "192.0.2.1:80"}, {Address: "192.0.2.2:80"}}})
+	defer c.Close()
+	bad, good := c.members.Load().all[0].Endpoint, c.members.Load().all[1].Endpoint
+	picked := func(at time.Duration) bool {
+		for range 100 {
+			e := c.members.Load().balancer.pick(choice{now: time.Now().Add(at)})
+			if e == bad {
+				return true
+			}
 		}
+		return false
+	}
+	for range 5000 {
+		bad.Failed("reset")
+		bad.Answered(500, time.Microsecond)
+	}
+	good.Answered(200, 5*time.Millisecond)
+	if picked(0) {
+		t.Error("the one that fails was picked")
+	}
+	if v := time.Duration(bad.peak.value(time.Since(bad.made))); v > failureMost {
+		t.Errorf("failures count as %s", v)
+	}
+	if !picked(20 * time.Second) {
+		t.Error("failures are never forgotten")
+	}
+	for _, on := range []bool{true, false} {
+		if err := r.Drain("u", "192.0.2.1:80", on); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !picked(0) {
+		t.Error("it is back, and not picked")
 	}
 }

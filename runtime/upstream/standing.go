@@ -18,8 +18,9 @@ type standing struct {
 	barred atomic.Uint32
 	refs   int // guarded by the registry
 
-	registered time.Time    // of the registry
-	since      atomic.Int64 // it may be asked, after registered
+	registered time.Time     // of the registry
+	since      atomic.Int64  // it may be asked, after registered
+	epoch      atomic.Uint64 // how often it came back
 
 	mu     sync.Mutex           // taken after the registry's
 	why    [reasonsToBar]string // of each bit of barred, for people
@@ -101,6 +102,7 @@ func (s *standing) change(reason uint32, on bool, why string) bool {
 	}
 	if old != 0 && next == 0 {
 		s.since.Store(int64(time.Since(s.registered)))
+		s.epoch.Add(1)
 	}
 	s.barred.Store(next)
 	s.why[bits.TrailingZeros32(reason)] = why
