@@ -113,6 +113,9 @@ const bundleRego = "package t\n\ndecision := {\"allowed\": true, \"headers\": {\
 func says(t testing.TB, p *Policy) string {
 	x := request{}.exchange(t)
 	if p.Filter(nil).Request(x) != exchange.Continue {
+		if x.Failure != nil {
+			t.Log(x.Failure)
+		}
 		return ""
 	}
 	v, _ := x.Request.Head.Get("x-v")
@@ -382,7 +385,7 @@ func TestStoreSharesBundles(t *testing.T) {
 // TestCachedAcrossUpdates: no decision outlives the data it was made with.
 func TestCachedAcrossUpdates(t *testing.T) {
 	path := write(t, "b.tar.gz", string(bundled(t, "", bundleRego, v("0"), "")))
-	p, err := NewStore(StoreOptions{}).Compile(t.Context(), Spec{Name: "t", Decide: "data.t.decision", Bundle: &BundleSpec{URL: path, Poll: time.Hour}}, Options{}, false)
+	p, err := NewStore(StoreOptions{}).Compile(t.Context(), Spec{Name: "t", Decide: "data.t.decision", Deadline: time.Minute, Bundle: &BundleSpec{URL: path, Poll: time.Hour}}, Options{}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
