@@ -203,3 +203,26 @@ func TestFmt(t *testing.T) {
 		t.Errorf("broken: exit %d, %q", code, stderr)
 	}
 }
+
+// What is not wrong, but not as it should be, is shown and no error.
+func TestValidateWarnings(t *testing.T) {
+	dir, _ := write(t, `
+listener "l" {
+  address = "127.0.0.1:0"
+}
+upstream "a" {
+  endpoint "127.0.0.1:1" {}
+  circuit_breaker {
+    max_pending = 5
+  }
+}
+`)
+	code, stdout, stderr := call("", "validate", dir)
+	if code != 0 || !strings.Contains(stdout, "no errors") || !strings.Contains(stderr, "gateway.hcl:8:19: warning: No effect") {
+		t.Errorf("exit %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	code, stdout, _ = call("", "validate", dir, "-o", "json")
+	if code != 0 || !strings.Contains(stdout, `"severity": "warning"`) && !strings.Contains(stdout, `"severity":"warning"`) {
+		t.Errorf("exit %d, stdout %q", code, stdout)
+	}
+}

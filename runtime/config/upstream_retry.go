@@ -25,7 +25,9 @@ func (s *section) decodeBreaker(u *Upstream) {
 	t.number("max_requests", &u.Breaker.MaxRequests, 0, 1<<20)
 	t.flag("adaptive", &u.Breaker.Adaptive)
 	t.number("max_connections", &u.Breaker.MaxConnections, 0, 1<<20)
-	t.number("max_pending", &u.Breaker.MaxPending, 0, 1<<20)
+	if t.number("max_pending", &u.Breaker.MaxPending, 0, 1<<20) && u.Breaker.MaxPending > 0 && u.Breaker.MaxConnections == 0 {
+		s.l.diags.warnf(t.rangeOf("max_pending"), "No effect", "Requests wait for a connection only if circuit_breaker.max_connections bounds them.")
+	}
 }
 
 // atLeast decodes a duration that must not be shorter than least.
