@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 
@@ -24,6 +25,32 @@ type silent struct{}
 func (silent) Enabled(slog.Level) bool        { return true }
 func (silent) Log(slog.Level, string, string) {}
 
+// anyone answers every request that may be sent.
+type anyone struct{ t *testing.T }
+
+func (a anyone) Fetch(_ context.Context, _ *exchange.Exchange, to string, q *exchange.Fetch) error {
+	if !exchange.ValidName(q.Method) || q.Method == "CONNECT" || q.Path[0] != '/' || strings.ContainsAny(q.Path+q.RawQuery+q.Authority, " \r\n\x00#") || to != "upstream://a" {
+		a.t.Errorf("%s %s %q?%q", q.Method, to, q.Path, q.RawQuery)
+	}
+	q.Status, q.Content = 200, []byte("answer")
+	q.Answer.Add("x-a", "1")
+	return nil
+}
+
+// shelf is a State of one value.
+type shelf struct{ value []byte }
+
+func (s *shelf) Get(string, string) ([]byte, bool) { return s.value, s.value != nil }
+func (s *shelf) Set(_, _ string, v []byte, _ time.Duration) bool {
+	s.value = v
+	return len(v) < 100
+}
+func (s *shelf) Delete(string, string) bool { return s.value != nil }
+func (s *shelf) Swap(_, _ string, _ []byte, absent bool, v []byte, _ time.Duration) (bool, bool) {
+	return absent, len(v) < 100
+}
+func (s *shelf) Take(string, string, Rate) (Taken, bool) { return Taken{Remaining: 1 << 40}, true }
+
 // FuzzHostFunctions calls host functions with any arguments and any content of
 // memory, as a hostile guest can. They may end the call with a *callError and do
 // nothing else but their work: every other panic is a bug, and what they leave in
@@ -41,9 +68,12 @@ func FuzzHostFunctions(f *testing.F) {
 	functions := append(handlerFunctions(), extraFunctions()...)
 	f.Add([]byte("x-a\x00value"), []byte{12, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0})
 	f.Add([]byte("/a/../b?c"), []byte{7, 0, 0, 0, 0, 9, 0, 0, 0})
+	f.Add([]byte("upstream://a/bx-c\x00d\x00"), []byte{byte(len(handlerFunctions()) + 10), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 14, 0, 0, 0, 14, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte("nkey"), []byte{byte(len(handlerFunctions()) + 6), 2, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte("CONNECT"), []byte{5, 2, 0, 0, 0, 0, 7, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, memory, script []byte) {
-		g := NewGuest(free{ctx}, &Env{Read: NewNames([]string{"*"}), Write: NewNames([]string{"x-*", "content-length", "host"}), MaxBody: 1 << 10, Log: silent{}}, nil)
+		g := NewGuest(free{ctx}, &Env{Read: NewNames([]string{"*"}), Write: NewNames([]string{"x-*", "content-length", "host"}), MaxBody: 1 << 10, Log: silent{},
+			Fetch: map[string]bool{"upstream://a": true}, Fetcher: anyone{t}, Namespaces: map[string]bool{"n": true}, State: &shelf{}}, nil)
 		g.module, g.mem = mod, mod.Memory()
 		if len(memory) > 1<<16 {
 			memory = memory[:1<<16]
@@ -61,7 +91,7 @@ func FuzzHostFunctions(f *testing.F) {
 				g.x = nil
 			}
 			script = script[2:]
-			var stack [5]uint64
+			var stack [10]uint64
 			for i := range fn.params {
 				if len(script) < 4 {
 					return
