@@ -476,3 +476,39 @@ route "all" {
 		}
 	}
 }
+
+// Two of three endpoints fail: the third try finds the one that does not.
+func TestRetryTriesEach(t *testing.T) {
+	checkLeaks(t)
+	_, bad := play(t, "503")
+	_, worse := play(t, "close")
+	_, addr := play(t, "200")
+	for _, balance := range []string{`"round_robin"`, `"least_request"`, `"ewma"`, "\"maglev\"\n  hash_on = request.host"} {
+		r := start(t, map[string]string{"routes.hcl": fmt.Sprintf(`
+upstream "b" {
+  endpoint %q {
+    weight = 10
+  }
+  endpoint %q {
+    weight = 10
+  }
+  endpoint %q {}
+  balance = %s
+  retry {
+    attempts       = 2
+    on             = ["reset", "503"]
+    budget_percent = 100
+    backoff        = "0s"
+  }
+}
+route "all" {
+  upstream = upstream.b
+}
+`, bad, worse, addr, balance)})
+		for range 8 { // what the budget has saved
+			if status, _, _ := r.get("/"); status != 200 {
+				t.Fatalf("%s: got %d", balance, status)
+			}
+		}
+	}
+}

@@ -30,7 +30,7 @@ func (r *retrier) hedge(first []byte) error {
 	if f.x.Front.Gone() {
 		return errGone
 	}
-	ep, err := r.cluster.Pick(f.x, t.endpoint)
+	ep, err := r.cluster.PickOther(f.x, append(r.tried, t.endpoint))
 	if err != nil || ep == t.endpoint || !f.pass.TryAgain(upstream.Late, false) {
 		return nil // the one goes on
 	}
@@ -84,6 +84,7 @@ func (r *retrier) race(one, two *contender, first []byte) error {
 		loser = one
 	}
 	loser.drop(f)
+	r.tried = append(r.tried, loser.endpoint)
 	f.try = one.try
 	switch {
 	case winner != nil:

@@ -41,10 +41,10 @@ type retrier struct {
 	end     time.Time     // of it
 	listed  bool          // the method may be sent twice
 
-	n     int // further tries so far
-	avoid *upstream.Endpoint
-	fresh bool // the next connection is a new one
-	stale bool // it takes the place of one that was closed while idle
+	n     int                  // further tries so far
+	tried []*upstream.Endpoint // and failed
+	fresh bool                 // the next connection is a new one
+	stale bool                 // it takes the place of one that was closed while idle
 
 	severed bool // the request body was given up, so it can't go on
 }
@@ -56,7 +56,7 @@ func (r *retrier) try() (again bool, err error) {
 	if err != nil {
 		return false, f.bodyError(err)
 	}
-	ep, err := r.cluster.Pick(x, r.avoid)
+	ep, err := r.cluster.PickOther(x, r.tried)
 	if err != nil {
 		return false, upstreamFailed(err)
 	}
@@ -188,7 +188,8 @@ func (r *retrier) allowed(unwritten bool) bool {
 // next prepares the next try, after a pause unless it goes at once.
 func (r *retrier) next(ep *upstream.Endpoint, atOnce bool) (bool, error) {
 	r.n++
-	r.avoid, r.fresh, r.stale = ep, false, false
+	r.tried = append(r.tried, ep)
+	r.fresh, r.stale = false, false
 	if atOnce {
 		return true, nil
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/headgate/headgate/runtime/exchange"
 )
 
 // group makes endpoints that are never dialed.
@@ -385,4 +387,31 @@ func BenchmarkCluster(b *testing.B) {
 		first.Close()
 		r.Close()
 	}
+}
+
+// A further try goes to an endpoint that was not asked, as long as there is one.
+func TestPickOther(t *testing.T) {
+	each(t, func(t *testing.T, algorithm string) {
+		r := registry(t)
+		config := Config{Name: "u", Balance: algorithm, HashOn: func(*exchange.Exchange) (exchange.Value, error) { return exchange.Text("a"), nil }}
+		for i := range 5 {
+			config.Endpoints = append(config.Endpoints, EndpointConfig{Address: fmt.Sprintf("e%d:1", i), Weight: 1 + 9*(i%2)})
+		}
+		c := r.Cluster(config)
+		defer c.Close()
+		x := &exchange.Exchange{}
+		for range 200 {
+			var tried []*Endpoint
+			for range 5 {
+				e, err := c.PickOther(x, tried)
+				if err != nil || slices.Contains(tried, e) {
+					t.Fatalf("after %d others: %v", len(tried), err)
+				}
+				tried = append(tried, e)
+			}
+			if e, err := c.PickOther(x, tried); e == nil || err != nil {
+				t.Fatal("there is no other, and so none", err)
+			}
+		}
+	})
 }

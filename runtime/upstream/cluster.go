@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -194,6 +196,32 @@ func (c *Cluster) Pick(x *exchange.Exchange, avoid *Endpoint) (*Endpoint, error)
 		return nil, ErrNoEndpoint
 	}
 	return e, nil
+}
+
+// PickOther chooses the endpoint of a further try: none of those that were tried
+// while there is another.
+func (c *Cluster) PickOther(x *exchange.Exchange, tried []*Endpoint) (*Endpoint, error) {
+	var last *Endpoint
+	if len(tried) > 0 {
+		last = tried[len(tried)-1]
+	}
+	e, err := c.Pick(x, last)
+	for range 2 {
+		if err != nil || !slices.Contains(tried, e) {
+			return e, err
+		}
+		e, err = c.Pick(x, last)
+	}
+	// The balancer avoids one at a time, and may choose the same ones for ever.
+	all := c.members.Load().all
+	start := rand.IntN(max(len(all), 1))
+	for i := range all {
+		m := all[(start+i)%len(all)]
+		if m.standing.usable() && !slices.Contains(tried, m.Endpoint) {
+			return m.Endpoint, nil
+		}
+	}
+	return e, err
 }
 
 // Close gives the endpoints back. Requests under way end undisturbed.
