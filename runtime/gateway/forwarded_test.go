@@ -26,6 +26,9 @@ func TestForwardingHeaders(t *testing.T) {
 	r.write("main.hcl", fmt.Sprintf(`
 gateway {
   trusted_proxies = ["127.0.0.9/32", "10.0.0.0/8", "fd00::/8"]
+  admin {
+    address = "off"
+  }
 }
 listener "main" {
   address   = "127.0.0.1:0"
