@@ -45,6 +45,7 @@ type ClientStream struct {
 	owes     int // of it, not told yet
 	in       []byte
 	heads    []answerHead
+	interim  int  // responses before the final one
 	answered bool // a final head came
 	trailer  []field
 	ended    bool // the response is complete
@@ -65,8 +66,9 @@ type answerHead struct {
 
 type field struct{ name, value string }
 
-// maxHeads bounds the interim responses that wait to be read.
-const maxHeads = 16
+// maxInterim bounds the interim responses before a final one, as in HTTP/1.1,
+// whether they are read quickly or not.
+const maxInterim = 64
 
 // fail ends the stream. c.mu is held.
 func (s *ClientStream) fail(err error) {
@@ -101,10 +103,14 @@ func (s *ClientStream) headers(f *http2.MetaHeadersFrame) http2.ErrCode {
 		return http2.ErrCodeNo
 	}
 	status, err := strconv.Atoi(f.PseudoValue("status"))
-	if err != nil || status < 100 || status > 999 || status == 101 || status < 200 && f.StreamEnded() || len(s.heads) == maxHeads || len(f.PseudoFields()) > 1 {
+	if err != nil || status < 100 || status > 999 || status == 101 || status < 200 && f.StreamEnded() || len(f.PseudoFields()) > 1 {
 		return s.malformed("no valid status")
 	}
-	s.answered, s.ended = status >= 200, f.StreamEnded()
+	if s.answered, s.ended = status >= 200, f.StreamEnded(); !s.answered {
+		if s.interim++; s.interim > maxInterim {
+			return s.malformed("interim responses without end")
+		}
+	}
 	s.heads = append(s.heads, answerHead{status, fields, s.ended})
 	signal(s.arrived)
 	return http2.ErrCodeNo
