@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
+	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/host/abi/native"
 	"github.com/headgate/headgate/runtime/exchange"
 )
@@ -215,7 +216,7 @@ func (h *Host) newPool(id string, s Spec, m *module, only *config) *pool {
 	p.spec.Wasm = nil // compiled; the bytes need not stay
 	p.stats = h.statsOf(s.Name)
 	p.env = &native.Env{
-		Read: native.NewNames(s.HeadersRead), Write: native.NewNames(s.HeadersWrite),
+		Read: abi.NewNames(s.HeadersRead), Write: abi.NewNames(s.HeadersWrite),
 		MaxBody: int(s.Memory), Log: p.log, Fetcher: h.opts.Fetcher, Fetch: map[string]bool{},
 		Denials: &p.stats.Denials, State: h.opts.State, Namespaces: map[string]bool{},
 	}

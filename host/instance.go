@@ -15,6 +15,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 
+	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/host/abi/native"
 	"github.com/headgate/headgate/runtime/exchange"
 )
@@ -49,7 +50,7 @@ const startPatience = 4
 
 // newInstance instantiates the module. cfg is the configuration of a module
 // that can have only one, else nil.
-func (p *pool) newInstance(cfg *native.Config) (*instance, error) {
+func (p *pool) newInstance(cfg *abi.Config) (*instance, error) {
 	mem, err := newLinear(p.host.memory, p.module.initial, uint64(p.spec.Memory))
 	if err != nil {
 		return nil, fmt.Errorf("plugin %q: %w", p.spec.Name, err)
@@ -141,8 +142,8 @@ func (in *instance) finish(err error) error {
 	if err == nil && reason == "" {
 		return nil
 	}
-	var refused *native.ConfigError
-	var failed *native.FailError
+	var refused *abi.ConfigError
+	var failed *abi.FailError
 	if reason == "" && (errors.As(err, &refused) || errors.As(err, &failed)) {
 		in.meter.unwound()
 		return fmt.Errorf("plugin %q: %w", in.pool.spec.Name, err)
@@ -190,7 +191,7 @@ func (in *instance) kill() {
 
 // ready locks the instance and configures it if need be. On success the caller
 // holds the turn.
-func (in *instance) ready(ctx context.Context, cfg *native.Config, wait time.Duration) (waited time.Duration, err error) {
+func (in *instance) ready(ctx context.Context, cfg *abi.Config, wait time.Duration) (waited time.Duration, err error) {
 	if waited, err = in.lock(ctx, wait); err != nil {
 		return waited, err
 	}
@@ -213,7 +214,7 @@ func (in *instance) ready(ctx context.Context, cfg *native.Config, wait time.Dur
 var errDead = errors.New("the instance ended in another exchange")
 
 // request runs the request side. The caller holds a place in the instance.
-func (in *instance) request(x *exchange.Exchange, s *native.Session, cfg *native.Config, waited time.Duration) (v exchange.Verdict, wanted bool, err error) {
+func (in *instance) request(x *exchange.Exchange, s *native.Session, cfg *abi.Config, waited time.Duration) (v exchange.Verdict, wanted bool, err error) {
 	spec := &in.pool.spec
 	more, err := in.ready(x.Context(), cfg, spec.Deadline-waited)
 	if err != nil {
@@ -229,7 +230,7 @@ func (in *instance) request(x *exchange.Exchange, s *native.Session, cfg *native
 }
 
 // response runs the response side in the instance that had the request.
-func (in *instance) response(x *exchange.Exchange, s *native.Session, cfg *native.Config) error {
+func (in *instance) response(x *exchange.Exchange, s *native.Session, cfg *abi.Config) error {
 	spec := &in.pool.spec
 	waited, err := in.ready(x.Context(), cfg, spec.Deadline)
 	if err != nil {
@@ -241,7 +242,7 @@ func (in *instance) response(x *exchange.Exchange, s *native.Session, cfg *nativ
 }
 
 // end tells the guest that an exchange is over.
-func (in *instance) end(s *native.Session, cfg *native.Config) {
+func (in *instance) end(s *native.Session, cfg *abi.Config) {
 	spec := &in.pool.spec
 	waited, err := in.ready(context.Background(), cfg, spec.Deadline)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/headgate/headgate/host/abi/native"
+	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
@@ -24,7 +24,7 @@ type Plugin struct {
 }
 
 // Filter makes a filter of the plugin with a configuration. A configuration
-// that the plugin refuses is a *native.ConfigError.
+// that the plugin refuses is a *abi.ConfigError.
 func (p *Plugin) Filter(ctx context.Context, text []byte) (exchange.Filter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -38,7 +38,7 @@ func (p *Plugin) Filter(ctx context.Context, text []byte) (exchange.Filter, erro
 		p.configs = append(p.configs, cfg)
 	} else {
 		var err error
-		only := &config{Config: native.Config{ID: 1, Filter: p.spec.Filter, Bytes: slices.Clone(text)}, refs: 1}
+		only := &config{Config: abi.Config{ID: 1, Filter: p.spec.Filter, Bytes: slices.Clone(text)}, refs: 1}
 		if pool, err = p.host.pool(ctx, p.spec, p.module, only); err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/host/abi/native"
 )
 
@@ -52,7 +53,7 @@ type pool struct {
 
 // config is a configuration and how many filters use it.
 type config struct {
-	native.Config
+	abi.Config
 	key  string
 	refs int
 }
@@ -82,7 +83,7 @@ func (p *pool) configure(filter string, text []byte) *config {
 	c := p.configs[key]
 	if c == nil {
 		p.lastID++
-		c = &config{Config: native.Config{ID: p.lastID, Filter: filter, Bytes: slices.Clone(text)}, key: key}
+		c = &config{Config: abi.Config{ID: p.lastID, Filter: filter, Bytes: slices.Clone(text)}, key: key}
 		p.configs[key] = c
 	}
 	c.refs++
@@ -185,7 +186,7 @@ func (p *pool) make() (*instance, error) {
 	return in, nil
 }
 
-func (c *config) config() *native.Config {
+func (c *config) config() *abi.Config {
 	if c == nil {
 		return nil
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/headgate/headgate/host"
-	"github.com/headgate/headgate/host/abi/native"
+	"github.com/headgate/headgate/host/abi"
 	. "github.com/headgate/headgate/host/hosttest"
 	"github.com/headgate/headgate/runtime/exchange"
 )
@@ -80,7 +80,7 @@ func TestGoPlugin(t *testing.T) {
 	if _, n := b.counts.read(); n != 1 {
 		t.Errorf("%d instances for two configurations, want 1", n)
 	}
-	var refused *native.ConfigError
+	var refused *abi.ConfigError
 	if _, err := p.Filter(t.Context(), []byte(`{"tenant":[]}`)); !errors.As(err, &refused) || !strings.Contains(err.Error(), "known are header, tenants") {
 		t.Errorf("a bad configuration: %v", err)
 	}

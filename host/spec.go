@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/host/abi/native"
 )
 
@@ -29,7 +30,7 @@ type Options struct {
 // What plugins need of others.
 type (
 	// Fetcher sends their requests.
-	Fetcher = native.Fetcher
+	Fetcher = abi.Fetcher
 	// State keeps their values and counts their events by Rate.
 	State = native.State
 	// Rate is a limit and what an event costs of it.

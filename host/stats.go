@@ -6,13 +6,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/headgate/headgate/host/abi/native"
+	"github.com/headgate/headgate/host/abi"
 )
 
 // stats is what the plugins of one name did. It outlives their pools as long as
 // one of them is there.
 type stats struct {
-	native.Denials
+	abi.Denials
 	calls, nanos, fuel atomic.Int64
 	waits, waited      atomic.Int64 // for an instance, and nanoseconds
 	refs               int          // guarded by host.mu

@@ -10,11 +10,6 @@ import (
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
-// Fetcher sends requests of filters. to is one of Env.Fetch.
-type Fetcher interface {
-	Fetch(ctx context.Context, x *exchange.Exchange, to string, q *exchange.Fetch) error
-}
-
 // What fetch returns instead of a status.
 const (
 	fetchDenied  = -1 // allow.fetch does not name the upstream or the origin
@@ -44,7 +39,7 @@ func fetch(g *Guest, stack []uint64) {
 		return
 	}
 	if g.env.Fetcher == nil || !g.env.Fetch[to] {
-		g.env.Denials.add()
+		g.env.Denials.Add()
 		stack[0] = result(fetchDenied)
 		return
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
+	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/host/hosttest"
 	"github.com/headgate/headgate/runtime/exchange"
 )
@@ -72,7 +73,7 @@ func FuzzHostFunctions(f *testing.F) {
 	f.Add([]byte("nkey"), []byte{byte(len(handlerFunctions()) + 6), 2, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte("CONNECT"), []byte{5, 2, 0, 0, 0, 0, 7, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, memory, script []byte) {
-		g := NewGuest(free{ctx}, &Env{Read: NewNames([]string{"*"}), Write: NewNames([]string{"x-*", "content-length", "host"}), MaxBody: 1 << 10, Log: silent{},
+		g := NewGuest(free{ctx}, &Env{Read: abi.NewNames([]string{"*"}), Write: abi.NewNames([]string{"x-*", "content-length", "host"}), MaxBody: 1 << 10, Log: silent{},
 			Fetch: map[string]bool{"upstream://a": true}, Fetcher: anyone{t}, Namespaces: map[string]bool{"n": true}, State: &shelf{}}, nil)
 		g.module, g.mem = mod, mod.Memory()
 		if len(memory) > 1<<16 {
@@ -171,18 +172,5 @@ func TestSplitURI(t *testing.T) {
 		if string(path) != c.path || string(query) != c.query || ok != c.ok {
 			t.Errorf("%q: %q, %q, %v; want %q, %q, %v", c.uri, path, query, ok, c.path, c.query, c.ok)
 		}
-	}
-}
-
-func TestNames(t *testing.T) {
-	n := NewNames([]string{"X-One", "y-*"})
-	for name, want := range map[string]bool{"x-one": true, "x-one-more": false, "y-": true, "y-z": true, "y": false, "": false} {
-		if n.has([]byte(name)) != want {
-			t.Errorf("has(%q) is %v", name, !want)
-		}
-	}
-	var none Names
-	if none.has([]byte("x")) {
-		t.Error("the zero value has a name")
 	}
 }

@@ -1,76 +1,38 @@
 package native
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
-	"sync/atomic"
 
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/runtime/exchange"
 )
-
-// Limiter is the context of all calls into one guest: it is done when the guest
-// must stop. Pause and Resume enclose the time that a host function waits for
-// someone else, which is not the guest's time; stop, which may be nil, ends the
-// wait from another goroutine.
-type Limiter interface {
-	context.Context
-	Pause(stop func())
-	Resume()
-}
 
 // Env is what all guests of one plugin share. It is immutable.
 type Env struct {
 	// Read and Write are the header fields that the guest may see and change.
-	Read, Write Names
+	Read, Write abi.Names
 	// MaxBody bounds what a guest writes into a body.
 	MaxBody int
 	// Log takes what the guest logs; it never waits.
-	Log Logger
+	Log abi.Logger
 	// Fetch are the upstreams, upstream://NAME, and origins that the guest may send
 	// requests to through Fetcher.
 	Fetch   map[string]bool
-	Fetcher Fetcher
+	Fetcher abi.Fetcher
 	// Denials counts calls that no grant allows; nil: nobody does.
-	Denials *Denials
+	Denials *abi.Denials
 	// Namespaces are those of State that the guest may use.
 	Namespaces map[string]bool
 	State      State
-}
-
-// Denials is how often guests were denied something.
-type Denials struct{ n atomic.Int64 }
-
-// Load returns the number.
-func (d *Denials) Load() int64 { return d.n.Load() }
-
-func (d *Denials) add() {
-	if d != nil {
-		d.n.Add(1)
-	}
-}
-
-// Logger takes what guests say.
-type Logger interface {
-	Enabled(level slog.Level) bool
-	Log(level slog.Level, requestID, message string)
-}
-
-// Config is one configuration of a guest.
-type Config struct {
-	ID uint32
-	// Filter names the filter of the module that is meant.
-	Filter string
-	Bytes  []byte
 }
 
 // Guest is one instance, seen through its ABI. It is the context of every call
 // into the instance, so that host functions find it without a look-up. One
 // goroutine uses it at a time.
 type Guest struct {
-	Limiter
+	abi.Limiter
 	env *Env
 
 	module    api.Module
@@ -83,7 +45,7 @@ type Guest struct {
 
 	// What the running call is about.
 	phase phase
-	cfg   *Config
+	cfg   *abi.Config
 	x     *exchange.Exchange
 	s     *Session
 
@@ -113,7 +75,7 @@ const (
 // NewGuest makes the guest whose module is instantiated next, with the guest as
 // the context. cfg is the configuration of a guest that can have only one, or
 // nil.
-func NewGuest(l Limiter, env *Env, cfg *Config) *Guest {
+func NewGuest(l abi.Limiter, env *Env, cfg *abi.Config) *Guest {
 	return &Guest{Limiter: l, env: env, cfg: cfg, kept: map[uint32]uint32{}}
 }
 
@@ -152,14 +114,8 @@ func (g *Guest) Configured(id uint32) bool {
 // Configurations returns how many configurations the guest knows.
 func (g *Guest) Configurations() int { return len(g.kept) }
 
-// ConfigError is a configuration that a guest refused.
-type ConfigError struct{ Reason string }
-
-// Error implements error.
-func (e *ConfigError) Error() string { return "the plugin refuses its configuration: " + e.Reason }
-
-// Configure gives the guest a configuration. A *ConfigError leaves it usable.
-func (g *Guest) Configure(cfg *Config) error {
+// Configure gives the guest a configuration. A *abi.ConfigError leaves it usable.
+func (g *Guest) Configure(cfg *abi.Config) error {
 	g.phase, g.cfg, g.configFeatures = phaseConfigure, cfg, 0
 	g.failed, g.failure = false, ""
 	g.stack[0] = uint64(cfg.ID)
@@ -170,7 +126,7 @@ func (g *Guest) Configure(cfg *Config) error {
 		if g.failure == "" {
 			g.failure = "it does not say why"
 		}
-		return &ConfigError{g.failure}
+		return &abi.ConfigError{Reason: g.failure}
 	}
 	g.kept[cfg.ID] = g.configFeatures
 	return nil
@@ -191,15 +147,9 @@ func (g *Guest) Needs(id uint32) exchange.Needs {
 
 func (g *Guest) features(id uint32) uint32 { return g.startFeatures | g.kept[id] }
 
-// FailError is an exchange that the guest itself gave up; it stays usable.
-type FailError struct{ Reason string }
-
-// Error implements error.
-func (e *FailError) Error() string { return "the plugin failed: " + e.Reason }
-
 // Request runs the request side. Wanted tells whether the guest wants to see
 // the response: then the same guest must get it, or End.
-func (g *Guest) Request(x *exchange.Exchange, s *Session, cfg *Config) (v exchange.Verdict, wanted bool, err error) {
+func (g *Guest) Request(x *exchange.Exchange, s *Session, cfg *abi.Config) (v exchange.Verdict, wanted bool, err error) {
 	s.start(g.features(cfg.ID))
 	g.enter(phaseRequest, x, s, cfg)
 	defer g.leave()
@@ -207,7 +157,7 @@ func (g *Guest) Request(x *exchange.Exchange, s *Session, cfg *Config) (v exchan
 		return exchange.Fail, false, err
 	}
 	if g.failed {
-		return exchange.Fail, false, &FailError{g.failure}
+		return exchange.Fail, false, &abi.FailError{Reason: g.failure}
 	}
 	next := uint32(g.stack[0])
 	if next&nextBit == 0 && (g.configure != nil || next == 0) {
@@ -220,7 +170,7 @@ func (g *Guest) Request(x *exchange.Exchange, s *Session, cfg *Config) (v exchan
 }
 
 // Response runs the response side of an exchange whose Request wanted it.
-func (g *Guest) Response(x *exchange.Exchange, s *Session, cfg *Config) error {
+func (g *Guest) Response(x *exchange.Exchange, s *Session, cfg *abi.Config) error {
 	g.enter(phaseResponse, x, s, cfg)
 	defer g.leave()
 	g.stack[0], g.stack[1] = uint64(s.context), 0
@@ -228,14 +178,14 @@ func (g *Guest) Response(x *exchange.Exchange, s *Session, cfg *Config) error {
 		return err
 	}
 	if g.failed {
-		return &FailError{g.failure}
+		return &abi.FailError{Reason: g.failure}
 	}
 	s.finishResponse(x)
 	return nil
 }
 
 // End tells a guest that an exchange ended whose response it did not see.
-func (g *Guest) End(s *Session, cfg *Config) error {
+func (g *Guest) End(s *Session, cfg *abi.Config) error {
 	if g.done == nil {
 		return nil
 	}
@@ -245,7 +195,7 @@ func (g *Guest) End(s *Session, cfg *Config) error {
 	return g.done.CallWithStack(g, g.stack[:])
 }
 
-func (g *Guest) enter(p phase, x *exchange.Exchange, s *Session, cfg *Config) {
+func (g *Guest) enter(p phase, x *exchange.Exchange, s *Session, cfg *abi.Config) {
 	g.phase, g.x, g.s, g.cfg = p, x, s, cfg
 	g.failed, g.failure = false, ""
 }

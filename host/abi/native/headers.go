@@ -113,7 +113,7 @@ func getHeaderValues(g *Guest, stack []uint64) {
 	kind, ptr, limit := uint32(stack[0]), uint32(stack[3]), uint32(stack[4])
 	h := g.head(function, kind)
 	name := g.name(function, uint32(stack[1]), uint32(stack[2]))
-	if !g.env.Read.has(name) {
+	if !g.env.Read.Has(name) {
 		stack[0] = 0
 		return
 	}
@@ -146,13 +146,13 @@ func getHeaderNames(g *Guest, stack []uint64) {
 		for i := range h.Len() {
 			id, name, _ := h.At(i)
 			sawHost = sawHost || id == exchange.NameHost
-			if !g.env.Read.has(g.lower(name)) || seen(h, i, name) {
+			if !g.env.Read.Has(g.lower(name)) || seen(h, i, name) {
 				continue
 			}
 			w.putLower(name)
 			w.count++
 		}
-		if _, ok := g.host(kind); ok && !sawHost && g.env.Read.has([]byte("host")) {
+		if _, ok := g.host(kind); ok && !sawHost && g.env.Read.Has([]byte("host")) {
 			w.put([]byte("host"))
 			w.count++
 		}
@@ -180,13 +180,13 @@ func getAllHeaders(g *Guest, stack []uint64) {
 		for i := range h.Len() {
 			id, name, value := h.At(i)
 			sawHost = sawHost || id == exchange.NameHost
-			if g.env.Read.has(g.lower(name)) {
+			if g.env.Read.Has(g.lower(name)) {
 				w.putLower(name)
 				w.put(value)
 				w.count++
 			}
 		}
-		if v, ok := g.host(kind); ok && !sawHost && g.env.Read.has([]byte("host")) {
+		if v, ok := g.host(kind); ok && !sawHost && g.env.Read.Has([]byte("host")) {
 			w.put([]byte("host"))
 			w.put(exchange.Bytes(v))
 			w.count++
@@ -203,8 +203,8 @@ func (g *Guest) editable(function string, kind uint32, name []byte) *exchange.He
 	if g.phase == phaseResponse && (kind == kindRequest || kind == kindRequestTrailer) {
 		g.misplaced(function, kind)
 	}
-	if !g.env.Write.has(name) {
-		g.env.Denials.add()
+	if !g.env.Write.Has(name) {
+		g.env.Denials.Add()
 		fail(fmt.Sprintf("%s: %q is not granted by allow.headers.write", function, name))
 	}
 	switch id := exchange.Classify(name); {

@@ -46,7 +46,7 @@ const (
 func (g *Guest) names(function string, stack []uint64) (namespace, key string, ok bool) {
 	ns := g.bytes(function, "namespace", uint32(stack[0]), uint32(stack[1]))
 	if g.env.State == nil || !g.env.Namespaces[string(ns)] {
-		g.env.Denials.add()
+		g.env.Denials.Add()
 		return "", "", false
 	}
 	return string(ns), g.text(function, "key", uint32(stack[2]), uint32(stack[3])), true
