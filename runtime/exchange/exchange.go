@@ -159,6 +159,11 @@ type Exchange struct {
 	Upstream string
 	// Fields are what filters add to the access log.
 	Fields []Param
+	// Properties are what Wasm filters tell each other; nil until one may.
+	Properties *Properties
+	// Attached says that a filter is part of the response's body: it is told that
+	// the exchange is over only when that was sent.
+	Attached bool
 
 	// Failure says why the exchange failed; never shown to the client.
 	Failure error
@@ -194,6 +199,7 @@ func (x *Exchange) Reset(ctx context.Context, conn *Conn, front Front) {
 	x.Params = x.Params[:0]
 	x.Auth, x.Metadata, x.Failure = Auth{}, nil, nil
 	x.Upstream, x.Fields = "", nil
+	x.Properties, x.Attached = nil, false
 	clear(x.states)
 	x.states, x.step = x.states[:0], 0
 	x.Arena.reset()

@@ -16,6 +16,7 @@ type Fetch struct {
 	Status  int
 	Answer  Head
 	Content []byte
+	Trailer Head // of the answer
 }
 
 // The errors of a Fetch that a filter is told of by kind.

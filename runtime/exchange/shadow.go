@@ -12,7 +12,7 @@ func (x *Exchange) Shadow() *Exchange {
 	y := &Exchange{
 		Conn: x.Conn, Start: x.Start, ID: x.ID, RemoteIP: x.RemoteIP, Host: x.Host,
 		Route: x.Route, Params: slices.Clone(x.Params), Auth: x.Auth,
-		Metadata: maps.Clone(x.Metadata), ctx: x.ctx,
+		Metadata: maps.Clone(x.Metadata), Memory: x.Memory, ctx: x.ctx,
 	}
 	r, s := &y.Request, &x.Request
 	r.Proto, r.Method, r.Scheme, r.Authority = s.Proto, s.Method, s.Scheme, s.Authority

@@ -104,8 +104,11 @@ type statusError interface {
 // bodyError is the answer to a request body that could not be read.
 func (f *flow) bodyError(err error) error {
 	var s statusError
+	var a *exchange.Answer
 	switch {
-	case errors.Is(err, errTooLarge):
+	case errors.As(err, &a):
+		return a
+	case errors.Is(err, errTooLarge), errors.Is(err, exchange.ErrTooLarge):
 		return tooLarge()
 	case errors.Is(err, exchange.ErrMemory):
 		return overloaded(err)
@@ -115,6 +118,8 @@ func (f *flow) bodyError(err error) error {
 		return &failure{status: s.HTTPStatus(), detail: "the request body is malformed", cause: err}
 	case errors.Is(err, io.ErrUnexpectedEOF) || f.x.Front.Gone():
 		return errGone
+	case errors.Is(err, exchange.ErrFilter):
+		return filterFailed("of the request body", err)
 	}
 	return badRequest(err)
 }

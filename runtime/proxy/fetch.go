@@ -40,7 +40,11 @@ func (e *Engine) Fetch(ctx context.Context, cluster *upstream.Cluster, x *exchan
 	}
 	q.Status = y.Response.Status
 	q.Answer.CopyFrom(&y.Response.Head)
-	return f.content(ctx, q)
+	if err := f.content(ctx, q); err != nil {
+		return err
+	}
+	q.Trailer.CopyFrom(&y.Response.Trailer)
+	return nil
 }
 
 // content reads the body of the answer.

@@ -71,7 +71,14 @@ func exprFailed(cause error) error {
 }
 
 func upstreamFailed(cause error) error {
+	var a *exchange.Answer
 	switch {
+	case errors.As(cause, &a):
+		return a
+	case errors.Is(cause, exchange.ErrFilter):
+		return filterFailed("of the response body", cause)
+	case errors.Is(cause, exchange.ErrTooLarge):
+		return responseTooLarge()
 	case errors.Is(cause, upstream.ErrNoEndpoint):
 		return &failure{status: 503, detail: "no endpoint is available", cause: cause}
 	case isRefusal(cause):
@@ -106,6 +113,11 @@ func (f *failure) retryAfter() string {
 // answer turns err into x.Response: an RFC 9457 problem, plain text if the
 // client takes no JSON, or a gRPC status for a gRPC call.
 func answer(x *exchange.Exchange, err error) {
+	var a *exchange.Answer
+	if errors.As(err, &a) {
+		a.Give(x)
+		return
+	}
 	x.Failure = err
 	f := &failure{status: 500, detail: "the gateway failed"}
 	errors.As(err, &f)

@@ -26,9 +26,12 @@ func (f *flow) send(err error) {
 	}
 	f.responseSide()
 	f.editResponse()
-	// No filter looks at the exchange from here on. A long stream or a slow
-	// client then holds neither plugin instances nor a replaced generation.
-	f.leave()
+	// No filter looks at the exchange from here on, unless its body passes through
+	// one. A long stream or a slow client then holds neither plugin instances nor a
+	// replaced generation.
+	if !x.Attached {
+		f.leave()
+	}
 	if x.Response.Status == 101 && f.try.conn != nil {
 		f.tunnel()
 		return
@@ -87,6 +90,9 @@ func (f *flow) write() error {
 		return front.End(&r.Trailer)
 	}
 	p, err := f.firstOfBody()
+	if err == io.EOF && r.Trailer.Len() == 0 {
+		r.Length = int64(len(p)) // a filter may have changed it
+	}
 	if broken(err) {
 		// Nothing was sent: the client gets a whole answer.
 		_ = f.abandon()

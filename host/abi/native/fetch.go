@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
@@ -67,7 +68,7 @@ func result(n int32) uint64 { return uint64(uint32(n)) }
 // splitFetch takes a URL apart: upstream://NAME or an origin, path and query.
 func splitFetch(url string) (to, path, query string, ok bool) {
 	scheme, rest, ok := strings.Cut(url, "://")
-	if !ok || scheme != "upstream" && scheme != "http" && scheme != "https" || len(url) > maxURI {
+	if !ok || scheme != "upstream" && scheme != "http" && scheme != "https" || len(url) > abi.MaxURI {
 		return "", "", "", false
 	}
 	end := strings.IndexAny(rest, "/?")

@@ -168,7 +168,7 @@ func TestSplitURI(t *testing.T) {
 		{"/a?b#c", "", "", false},
 		{"/a\x7f", "", "", false},
 	} {
-		path, query, ok := splitURI([]byte(c.uri))
+		path, query, ok := abi.SplitURI([]byte(c.uri))
 		if string(path) != c.path || string(query) != c.query || ok != c.ok {
 			t.Errorf("%q: %q, %q, %v; want %q, %q, %v", c.uri, path, query, ok, c.path, c.query, c.ok)
 		}

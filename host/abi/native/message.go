@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
@@ -61,10 +62,10 @@ func setURI(g *Guest, stack []uint64) {
 		x.Request.Path, x.Request.RawQuery = "/", ""
 		return
 	}
-	if len(p) > maxURI {
+	if len(p) > abi.MaxURI {
 		fail("set_uri: the URI is too long")
 	}
-	path, query, ok := splitURI(p)
+	path, query, ok := abi.SplitURI(p)
 	if !ok {
 		fail(fmt.Sprintf("set_uri: %.200q is not a path in normal form with an optional query", p))
 	}

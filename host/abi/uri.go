@@ -1,13 +1,13 @@
-package native
+package abi
 
-// maxURI bounds what set_uri takes.
-const maxURI = 64 << 10
+// MaxURI bounds a path and query that a guest makes, in bytes.
+const MaxURI = 64 << 10
 
-// splitURI splits a path and query that a guest made. The request is routed
+// SplitURI splits a path and query that a guest made. The request is routed
 // already and nothing normalises it again, so a path that another reader could
 // understand differently is refused: dot segments, empty segments, encoded
 // slashes aside every byte as RFC 3986 section 3.3 has it, no backslash.
-func splitURI(p []byte) (path, query []byte, ok bool) {
+func SplitURI(p []byte) (path, query []byte, ok bool) {
 	path = p
 	for i, c := range p {
 		if c == '?' {
