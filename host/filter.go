@@ -22,7 +22,7 @@ type session struct {
 
 // newFilter configures an instance, so that a bad configuration fails the load,
 // and asks it what it needs.
-func (p *pool) newFilter(ctx context.Context, cfg *config) (*filter, error) {
+func (p *pool) newFilter(ctx context.Context, cfg *config) (exchange.Filter, error) {
 	f := &filter{pool: p, cfg: cfg}
 	in, _, err := p.acquire(ctx)
 	if err != nil {
@@ -33,7 +33,10 @@ func (p *pool) newFilter(ctx context.Context, cfg *config) (*filter, error) {
 		return nil, err
 	}
 	defer in.unlock()
-	f.needs = in.guest.Needs(cfg.ID)
+	if in.proxy != nil {
+		return &streams{pool: p, cfg: cfg}, nil
+	}
+	f.needs = in.guest.(*native.Guest).Needs(cfg.ID)
 	return f, nil
 }
 

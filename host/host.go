@@ -15,6 +15,7 @@ import (
 
 	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/host/abi/native"
+	"github.com/headgate/headgate/host/abi/proxywasm"
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
@@ -65,6 +66,9 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	}
 	if err == nil {
 		err = native.Instantiate(ctx, h.runtime)
+	}
+	if err == nil {
+		err = instantiateEnv(ctx, h.runtime)
 	}
 	if err != nil {
 		_ = h.runtime.Close(ctx)
@@ -163,6 +167,12 @@ func (h *Host) Plugin(ctx context.Context, s Spec) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Concurrency <= 0 {
+		s.Concurrency = 1
+		if m.proxy {
+			s.Concurrency = streamsPerInstance
+		}
+	}
 	if m.initial > uint64(s.Memory) {
 		m.release()
 		return nil, &ModuleError{Detail: fmt.Sprintf("the module starts with %d KiB of memory, more than limits.memory (%d KiB)", m.initial>>10, s.Memory>>10)}
@@ -220,6 +230,12 @@ func (h *Host) newPool(id string, s Spec, m *module, only *config) *pool {
 		MaxBody: int(s.Memory), Log: p.log, Fetcher: h.opts.Fetcher, Fetch: map[string]bool{},
 		Denials: &p.stats.Denials, State: h.opts.State, Namespaces: map[string]bool{},
 	}
+	if m.proxy {
+		p.proxyEnv = &proxywasm.Env{
+			Name: s.Name, VMConfig: []byte(s.VMConfig), Read: p.env.Read, Write: p.env.Write, MaxBody: p.env.MaxBody,
+			Log: p.log, Fetch: p.env.Fetch, Fetcher: p.env.Fetcher, Denials: p.env.Denials, Shared: p.stats.shared,
+		}
+	}
 	for _, n := range s.Namespaces {
 		p.env.Namespaces[n] = true
 	}
@@ -260,8 +276,8 @@ func (h *Host) unref(p *pool) {
 // filter of the module is meant belongs to the configuration.
 func (s *Spec) identity(m *module, only *config) string {
 	d := sha256.New()
-	fmt.Fprintf(d, "%x %q %d %d %d %d %d %d %q %q %q %q %q", m.digest, s.Name, s.Concurrency, s.Memory,
-		s.CPU, s.Deadline, s.StartCPU, s.Instances, s.HeadersRead, s.HeadersWrite, s.Env, s.Fetch, s.Namespaces)
+	fmt.Fprintf(d, "%x %q %d %d %d %d %d %d %q %q %q %q %q %q", m.digest, s.Name, s.Concurrency, s.Memory,
+		s.CPU, s.Deadline, s.StartCPU, s.Instances, s.HeadersRead, s.HeadersWrite, s.Env, s.Fetch, s.Namespaces, s.VMConfig)
 	if only != nil {
 		fmt.Fprintf(d, " %q %q", only.Filter, only.Bytes)
 	}

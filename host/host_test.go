@@ -172,10 +172,29 @@ func TestModuleErrors(t *testing.T) {
 			m.Func("handle_response", Params(2), nil, 0)
 			m.Func("headgate_configure", nil, Types(I32), 0, Const(0))
 		}, "headgate_configure", "another signature"},
-		{"proxy-wasm", func(m *Module) {
+		{"proxy-wasm without an allocator", func(m *Module) {
 			m.Memory(1, 0)
 			m.Func("proxy_abi_version_0_2_1", nil, nil, 0)
-		}, "", "not available in this version"},
+		}, "proxy_on_memory_allocate", "neither"},
+		{"proxy-wasm without memory", func(m *Module) {
+			m.Func("proxy_abi_version_0_2_0", nil, nil, 0)
+		}, "memory", "does not export"},
+		{"proxy-wasm of another age", func(m *Module) {
+			m.Memory(1, 0)
+			m.Func("proxy_abi_version_0_3_0", nil, nil, 0)
+		}, "proxy_abi_version_0_2_1", "none of the versions"},
+		{"proxy-wasm with another signature", func(m *Module) {
+			m.Memory(1, 0)
+			m.Func("proxy_abi_version_0_2_1", nil, nil, 0)
+			m.Func("malloc", Params(1), Types(I32), 0, Const(0))
+			m.Func("proxy_on_request_headers", Params(2), Types(I32), 0, Const(0))
+		}, "proxy_on_request_headers", "another signature"},
+		{"proxy-wasm with imports of ours", func(m *Module) {
+			m.Import("headgate_v1", "config_id", nil, Types(I32))
+			m.Memory(1, 0)
+			m.Func("proxy_abi_version_0_2_1", nil, nil, 0)
+			m.Func("malloc", Params(1), Types(I32), 0, Const(0))
+		}, "", "another ABI"},
 		{"unknown import module", func(m *Module) {
 			m.Import("wasi_unstable", "fd_write", Params(4), Types(I32))
 			finish(m, pass)

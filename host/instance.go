@@ -17,6 +17,7 @@ import (
 
 	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/host/abi/native"
+	"github.com/headgate/headgate/host/abi/proxywasm"
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
@@ -24,7 +25,8 @@ import (
 type instance struct {
 	pool  *pool
 	meter *meter
-	guest *native.Guest
+	guest guest
+	proxy *proxywasm.Guest // guest, if it speaks proxy-wasm
 	mod   api.Module
 	mem   *linear
 	out   [2]*lines
@@ -44,6 +46,17 @@ type instance struct {
 	used     uint64 // pool.epoch when last given back
 }
 
+// guest is an instance seen through its ABI, and the context of all calls into
+// it.
+type guest interface {
+	context.Context
+	Start(api.Module) error
+	Memory() int64
+	Configured(id uint32) bool
+	Configurations() int
+	Configure(*abi.Config) error
+}
+
 // startPatience is how many times its processor time a start may take by the
 // clock: a busy machine is not the guest's fault.
 const startPatience = 4
@@ -57,9 +70,14 @@ func (p *pool) newInstance(cfg *abi.Config) (*instance, error) {
 	}
 	in := &instance{pool: p, mem: mem}
 	in.meter = newMeter(experimental.WithMemoryAllocator(context.Background(), mem))
-	in.guest = native.NewGuest(in.meter, p.env, cfg)
+	if p.module.proxy {
+		in.proxy = proxywasm.NewGuest(in.meter, p.proxyEnv, in)
+		in.guest = in.proxy
+	} else {
+		in.guest = native.NewGuest(in.meter, p.env, cfg)
+	}
 	in.out = [2]*lines{{log: p.log, level: slog.LevelInfo}, {log: p.log, level: slog.LevelWarn}}
-	if p.spec.Concurrency > 1 {
+	if p.spec.Concurrency > 1 || p.module.proxy { // which calls back at any time
 		in.turn = make(chan struct{}, 1)
 	}
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
@@ -83,6 +101,26 @@ func (p *pool) newInstance(cfg *abi.Config) (*instance, error) {
 	in.settle()
 	p.gauge(1)
 	return in, nil
+}
+
+// Enter implements abi.Entry: the turn, and the limits of a callback.
+func (in *instance) Enter(ctx context.Context) error {
+	waited, err := in.lock(ctx, in.pool.spec.Deadline)
+	if err != nil {
+		return err
+	}
+	if in.dead.Load() {
+		in.unlock()
+		return errDead
+	}
+	in.begin(in.pool.spec.CPU, in.pool.spec.Deadline-waited)
+	return nil
+}
+
+// Leave implements abi.Entry.
+func (in *instance) Leave(err error) error {
+	defer in.unlock()
+	return in.finish(err)
 }
 
 // settle notes how much memory the guest uses at rest.
@@ -178,10 +216,22 @@ type firstLine struct {
 func (e *firstLine) Error() string { return e.text }
 func (e *firstLine) Unwrap() error { return e.err }
 
-// kill ends the instance and frees its memory. Nobody is inside it.
+// destroy ends an instance that no exchange is in.
+func (in *instance) destroy() {
+	if in.turn != nil { // a timer of the guest may be inside
+		in.turn <- struct{}{}
+		defer in.unlock()
+	}
+	in.kill()
+}
+
+// kill ends the instance and frees its memory. The caller holds the turn.
 func (in *instance) kill() {
 	if in.dead.Swap(true) {
 		return
+	}
+	if in.proxy != nil {
+		in.proxy.Close()
 	}
 	if in.mod != nil {
 		_ = in.mod.Close(context.Background())
@@ -222,7 +272,7 @@ func (in *instance) request(x *exchange.Exchange, s *native.Session, cfg *abi.Co
 	}
 	defer in.unlock()
 	in.begin(spec.CPU, spec.Deadline-waited-more)
-	v, wanted, err = in.guest.Request(x, s, cfg)
+	v, wanted, err = in.guest.(*native.Guest).Request(x, s, cfg)
 	if err = in.finish(err); err != nil {
 		return exchange.Fail, false, err
 	}
@@ -238,7 +288,7 @@ func (in *instance) response(x *exchange.Exchange, s *native.Session, cfg *abi.C
 	}
 	defer in.unlock()
 	in.begin(spec.CPU, spec.Deadline-waited)
-	return in.finish(in.guest.Response(x, s, cfg))
+	return in.finish(in.guest.(*native.Guest).Response(x, s, cfg))
 }
 
 // end tells the guest that an exchange is over.
@@ -250,5 +300,5 @@ func (in *instance) end(s *native.Session, cfg *abi.Config) {
 	}
 	defer in.unlock()
 	in.begin(spec.CPU, spec.Deadline-waited)
-	_ = in.finish(in.guest.End(s, cfg)) // logged and counted; the exchange is over
+	_ = in.finish(in.guest.(*native.Guest).End(s, cfg)) // logged and counted; the exchange is over
 }

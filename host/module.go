@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/headgate/headgate/host/abi/native"
+	"github.com/headgate/headgate/host/abi/proxywasm"
 	"github.com/headgate/headgate/host/fuel"
 )
 
@@ -25,6 +26,7 @@ type module struct {
 	once         sync.Once
 	err          error
 	compiled     wazero.CompiledModule
+	proxy        bool // it speaks proxy-wasm
 	configurable bool // one instance serves many configurations
 	ends         bool // it wants to know of exchanges whose response it does not see
 	initial      uint64
@@ -101,10 +103,16 @@ func (h *Host) compile(code []byte) (c wazero.CompiledModule, err error) {
 // check compares the module's exports and imports with the ABI.
 func (m *module) check(c wazero.CompiledModule) error {
 	functions, memories := c.ExportedFunctions(), c.ExportedMemories()
-	for name := range functions {
-		if len(name) > 17 && name[:17] == "proxy_abi_version" {
-			return &ModuleError{Detail: "the module is a proxy-wasm plugin, which is not available in this version of Headgate"}
+	m.proxy = proxywasm.Is(functions)
+	if m.proxy {
+		if export, problem := proxywasm.Check(functions, memories); problem != "" {
+			return &ModuleError{Missing: export, Detail: problem}
 		}
+		if err := m.checkImports(c); err != nil {
+			return err
+		}
+		m.configurable, m.initial = true, uint64(memories["memory"].Min())*pageSize
+		return nil
 	}
 	configurable, missing, wrong := native.Check(functions, memories)
 	switch {
@@ -113,7 +121,25 @@ func (m *module) check(c wazero.CompiledModule) error {
 	case wrong != "":
 		return &ModuleError{Missing: wrong, Detail: fmt.Sprintf("the module exports %q with another signature than %s", wrong, native.Describe(wrong))}
 	}
+	if err := m.checkImports(c); err != nil {
+		return err
+	}
+	m.configurable, m.ends = configurable, functions["headgate_done"] != nil
+	m.initial = uint64(memories["memory"].Min()) * pageSize
+	return nil
+}
+
+// checkImports compares what the module imports with what there is for its ABI.
+func (m *module) checkImports(c wazero.CompiledModule) error {
 	for _, f := range c.ImportedFunctions() {
+		mod, name, _ := f.Import()
+		other := mod == native.ModuleHandler || mod == native.ModuleExtras
+		if !m.proxy {
+			other = mod == moduleEnv && name != abort
+		}
+		if other {
+			return &ModuleError{Detail: fmt.Sprintf("the module imports %q from %q, which belongs to another ABI than its exports", name, mod)}
+		}
 		if err := m.host.offers(f); err != nil {
 			return err
 		}
@@ -121,8 +147,6 @@ func (m *module) check(c wazero.CompiledModule) error {
 	if len(c.ImportedMemories()) > 0 {
 		return &ModuleError{Detail: "the module imports a memory; it must have its own"}
 	}
-	m.configurable, m.ends = configurable, functions["headgate_done"] != nil
-	m.initial = uint64(memories["memory"].Min()) * pageSize
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/host/abi/native"
+	"github.com/headgate/headgate/host/abi/proxywasm"
 )
 
 // staleConfigs is how many configurations that nobody uses any more an instance
@@ -28,6 +29,7 @@ type pool struct {
 	module   *module
 	spec     Spec
 	env      *native.Env
+	proxyEnv *proxywasm.Env // of a module that speaks proxy-wasm
 	environ  [][2]string
 	log      *pluginLog
 	stats    *stats
@@ -94,8 +96,14 @@ func (p *pool) configure(filter string, text []byte) *config {
 func (p *pool) forget(c *config) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.refs--; c.refs == 0 {
-		delete(p.configs, c.key)
+	if c.refs--; c.refs > 0 {
+		return
+	}
+	delete(p.configs, c.key)
+	for in := range p.all {
+		if in.proxy != nil {
+			go in.forget(c.ID)
+		}
 	}
 }
 
@@ -258,7 +266,7 @@ func (p *pool) release(in *instance) {
 	}
 	p.mu.Unlock()
 	if last {
-		in.kill()
+		in.destroy()
 		p.host.finished(p)
 	}
 }
@@ -274,7 +282,7 @@ func (p *pool) pass(in *instance) bool {
 
 // worn reports whether an instance that nobody is in should be replaced.
 func (p *pool) worn(in *instance) bool {
-	return in.guest.Memory() > in.highWater || in.guest.Configurations() > len(p.configs)+staleConfigs
+	return in.mem.taken.Load() > in.highWater || in.guest.Configurations() > len(p.configs)+staleConfigs
 }
 
 // retire lets no further exchange into an instance and makes place for another.
@@ -320,7 +328,7 @@ func (p *pool) house() {
 	}
 	p.mu.Unlock()
 	for _, in := range idle {
-		in.kill()
+		in.destroy()
 	}
 }
 
@@ -341,7 +349,7 @@ func (p *pool) close() {
 	}
 	p.mu.Unlock()
 	for _, in := range idle {
-		in.kill()
+		in.destroy()
 	}
 	p.host.finished(p)
 }

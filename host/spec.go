@@ -57,7 +57,10 @@ type Spec struct {
 	// Filter chooses one of the filters that a module registers. Uses that differ
 	// in it alone share their instances.
 	Filter string
-	// Concurrency is the number of exchanges inside one instance at once; 1.
+	// VMConfig is what a proxy-wasm module gets when it starts.
+	VMConfig string
+	// Concurrency is the number of exchanges inside one instance at once; 1, and
+	// 128 for proxy-wasm, whose modules are made for it.
 	Concurrency int
 	// Memory bounds the linear memory of one instance, in bytes; 32 MiB.
 	Memory int64
@@ -81,9 +84,6 @@ type Spec struct {
 }
 
 func (s Spec) withDefaults() Spec {
-	if s.Concurrency <= 0 {
-		s.Concurrency = 1
-	}
 	if s.Memory <= 0 {
 		s.Memory = 32 << 20
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/host/abi"
+	"github.com/headgate/headgate/host/abi/proxywasm"
 )
 
 // stats is what the plugins of one name did. It outlives their pools as long as
@@ -15,7 +16,8 @@ type stats struct {
 	abi.Denials
 	calls, nanos, fuel atomic.Int64
 	waits, waited      atomic.Int64 // for an instance, and nanoseconds
-	refs               int          // guarded by host.mu
+	shared             *proxywasm.Shared
+	refs               int // guarded by host.mu
 }
 
 // PluginStats is what the plugins of one name did, and what they have now.
@@ -45,7 +47,7 @@ type PluginStats struct {
 func (h *Host) statsOf(name string) *stats {
 	s := h.stats[name]
 	if s == nil {
-		s = &stats{}
+		s = &stats{shared: proxywasm.NewShared()}
 		h.stats[name] = s
 	}
 	s.refs++

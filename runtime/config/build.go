@@ -151,7 +151,7 @@ func (b *builder) plugin(p *Plugin) {
 		return
 	}
 	made, err := b.d.Host.Plugin(b.ctx, host.Spec{
-		Name: p.Name, Wasm: wasm, Filter: p.Filter, Concurrency: p.Concurrency,
+		Name: p.Name, Wasm: wasm, Filter: p.Filter, VMConfig: p.VMConfig, Concurrency: p.Concurrency,
 		Memory: p.Limits.Memory, CPU: p.Limits.CPU, Deadline: p.Limits.Deadline, StartCPU: p.Limits.StartCPU,
 		Instances: p.Limits.Instances, HeadersRead: p.HeadersRead, HeadersWrite: p.HeadersWrite, Env: p.Env, Fetch: p.fetches(), Namespaces: p.Namespaces,
 	})

@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/zclconf/go-cty/cty"
 
 	"github.com/headgate/headgate/host/source"
 	"github.com/headgate/headgate/runtime/exchange"
@@ -24,7 +23,8 @@ type Plugin struct {
 	Remote       *source.Ref
 	SHA256       string // lower-case hex, or ""
 	Filter       string
-	Concurrency  int
+	VMConfig     string
+	Concurrency  int // 0: as the ABI has it
 	AllowOnError bool
 	Env          []string
 	// FetchUpstreams and FetchOrigins are what allow.fetch names.
@@ -49,7 +49,7 @@ func (l *loader) decodePlugin(b block) {
 	s := l.read(b, pluginSchema)
 	p := &Plugin{
 		Name: b.id, Range: b.DefRange, SourceRange: s.rangeOf("source"), SumRange: s.rangeOf("sha256"),
-		Concurrency: 1, HeadersRead: []string{"*"}, HeadersWrite: []string{"*"},
+		HeadersRead: []string{"*"}, HeadersWrite: []string{"*"},
 		Limits: PluginLimits{Memory: 32 << 20, CPU: 20 * time.Millisecond, Deadline: 5 * time.Second, StartCPU: 10 * time.Second, Instances: 64},
 	}
 	if p.Name == "policy" || slices.Contains(builtinNames(), p.Name) {
@@ -59,7 +59,7 @@ func (l *loader) decodePlugin(b block) {
 	s.digest(p)
 	s.publicKey(p)
 	s.text("filter", &p.Filter, "name")
-	s.only("vm_config", cty.StringVal(""))
+	s.text("vm_config", &p.VMConfig, "")
 	s.number("concurrency", &p.Concurrency, 1, 10_000)
 	p.AllowOnError = s.onError(false)
 	if n, ok := s.one("allow"); ok {

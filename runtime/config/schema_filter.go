@@ -8,7 +8,7 @@ var pluginSpec = &spec{
 		{"public_key_file", typeString, `""`, "The key that must have signed the image, as cosign does; PEM. For oci.", nil},
 		{"filter", typeString, `""`, "Which filter of a module that holds several; the root_id of proxy-wasm.", nil},
 		{"vm_config", typeString, `""`, "The configuration of the virtual machine, for proxy-wasm.", nil},
-		{"concurrency", typeNumber, "1", "Exchanges that may be inside one instance at once. A trap fails all of them.", nil},
+		{"concurrency", typeNumber, "1", "Exchanges that may be inside one instance at once; 128 for proxy-wasm. A trap fails all of them.", nil},
 		{"on_error", typeString, `"deny"`, "What a failure means: 500, or as if the filter were not there.", []string{"deny", "allow"}},
 	},
 	blocks: []nested{{"allow", allowSpec}, {"limits", pluginLimitsSpec}},

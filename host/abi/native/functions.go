@@ -13,7 +13,6 @@ import (
 const (
 	ModuleHandler = "http_handler"
 	ModuleExtras  = "headgate_v1"
-	ModuleEnv     = "env"
 )
 
 // function is a host function: what it takes and returns on the stack. The
@@ -27,7 +26,7 @@ type function struct {
 // Instantiate makes the functions of the ABI in a runtime, for all guests in it.
 func Instantiate(ctx context.Context, rt wazero.Runtime) error {
 	for name, functions := range map[string][]function{
-		ModuleHandler: handlerFunctions(), ModuleExtras: extraFunctions(), ModuleEnv: envFunctions(),
+		ModuleHandler: handlerFunctions(), ModuleExtras: extraFunctions(),
 	} {
 		b := rt.NewHostModuleBuilder(name)
 		for _, f := range functions {
@@ -97,13 +96,6 @@ func extraFunctions() []function {
 		{"fetch_headers", types(2), long, fetchHeaders},
 		{"fetch_body", types(2), one, fetchBody},
 	}
-}
-
-// envFunctions are what AssemblyScript's standard library imports.
-func envFunctions() []function {
-	return []function{{"abort", types(4), types(0), func(g *Guest, stack []uint64) {
-		fail(fmt.Sprintf("abort at line %d, column %d", uint32(stack[2]), uint32(stack[3])))
-	}}}
 }
 
 // enableFeatures implements enable_features: at the start for good, in

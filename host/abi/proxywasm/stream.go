@@ -67,15 +67,15 @@ var errPaused = errors.New("the plugin paused the exchange and did not go on wit
 // errOver is what a body gets whose exchange is over.
 var errOver = errors.New("the exchange is over")
 
-// Open makes the context of an exchange. The guest is entered and knows cfg. wait
+// Open makes s the context of an exchange. The guest is entered and knows cfg. wait
 // bounds each pause.
-func (g *Guest) Open(x *exchange.Exchange, cfg *abi.Config, wait time.Duration) (*Stream, error) {
+func (g *Guest) Open(s *Stream, x *exchange.Exchange, cfg *abi.Config, wait time.Duration) error {
 	g.lastID++
-	s := &Stream{g: g, root: g.roots[cfg.ID], id: g.lastID, x: x, wait: wait, memory: x.Memory}
+	*s = Stream{g: g, root: g.roots[cfg.ID], id: g.lastID, x: x, wait: wait, memory: x.Memory}
 	g.streams[s.id] = s
 	g.about(s.root, s, stageNone)
 	_, err := g.call(g.on.contextCreate, uint64(s.id), uint64(s.root.id))
-	return s, err
+	return err
 }
 
 // Request runs the request side up to the headers. The guest is entered, and
@@ -146,10 +146,13 @@ func (s *Stream) headers(which int, end bool) (exchange.Verdict, error) {
 		}
 	}
 	sd.paused = false
-	reply := s.reply
+	reply, closed := s.reply, s.err
 	s.reply = nil
 	if err = g.entry.Leave(err); err != nil {
 		return exchange.Fail, err
+	}
+	if closed != nil {
+		return exchange.Fail, closed
 	}
 	if reply != nil {
 		reply.Give(s.x)

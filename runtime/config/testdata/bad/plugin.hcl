@@ -3,7 +3,7 @@ plugin "a" { # ERROR: needs source
 plugin "b" {
   source      = "https://example.com/x.wasm"
   sha256      = "abc"                        # ERROR: 64 hexadecimal digits
-  vm_config   = "x"                          # ERROR: not available
+  vm_config   = "x"
   concurrency = 0                            # ERROR: from 1
   on_error    = "alow"                       # ERROR: Did you mean "allow"?
   allow {
