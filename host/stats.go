@@ -41,7 +41,12 @@ type PluginStats struct {
 	// often one was.
 	Quarantined bool
 	Quarantines int64
+	// Metrics are those that the plugins defined.
+	Metrics []*Metric `json:",omitempty"`
 }
+
+// Metric is one that a plugin defined.
+type Metric = proxywasm.Metric
 
 // statsOf returns the stats of a name with one more reference. h.mu is held.
 func (h *Host) statsOf(name string) *stats {
@@ -61,7 +66,7 @@ func (h *Host) Stats() []PluginStats {
 	for name, s := range h.stats {
 		byName[name] = &PluginStats{
 			Name: name, Calls: s.calls.Load(), Time: time.Duration(s.nanos.Load()), Fuel: s.fuel.Load(),
-			Waits: s.waits.Load(), Waited: time.Duration(s.waited.Load()), Denials: s.Denials.Load(),
+			Waits: s.waits.Load(), Waited: time.Duration(s.waited.Load()), Denials: s.Denials.Load(), Metrics: s.shared.Metrics(),
 		}
 	}
 	pools := h.snapshot()

@@ -128,8 +128,20 @@ func (g *Gateway) pluginStats() []telemetry.Plugin {
 	for _, s := range g.host.Stats() {
 		list = append(list, telemetry.Plugin{
 			Plugin: s.Name, Calls: s.Calls, Time: s.Time, Fuel: s.Fuel, Waits: s.Waits, Waited: s.Waited, Denials: s.Denials,
-			Busy: s.Busy, Memory: s.Memory, Quarantined: s.Quarantined, Quarantines: s.Quarantines,
+			Busy: s.Busy, Memory: s.Memory, Quarantined: s.Quarantined, Quarantines: s.Quarantines, Metrics: pluginMetrics(s.Metrics),
 		})
+	}
+	return list
+}
+
+func pluginMetrics(defined []*host.Metric) (list []telemetry.PluginMetric) {
+	for _, m := range defined {
+		t := telemetry.PluginMetric{Name: m.Name, Value: float64(m.Value())}
+		t.Counter = m.IsCounter()
+		if count, sum, ok := m.Observed(); ok {
+			t.Observed, t.Count, t.Value = true, uint64(count), float64(sum)
+		}
+		list = append(list, t)
 	}
 	return list
 }

@@ -155,8 +155,17 @@ func TestProxyWasm(t *testing.T) {
 			t.Errorf("the log does not say %q", want)
 		}
 	}
-	if text := r.admin("/metrics"); strings.Contains(text, "headgate_plugin_traps_total{") {
+	text := r.admin("/metrics")
+	if strings.Contains(text, "headgate_plugin_traps_total{") {
 		t.Error("something cost an instance")
+	}
+	for _, want := range []string{
+		`headgate_plugin_metric_total{name="requests_total",plugin="p-metrics"} 2`, `headgate_plugin_metric{name="level",plugin="p-metrics"} -4`,
+		`headgate_plugin_metric_observed_sum{name="size.bytes",plugin="p-metrics"} 100`, `headgate_plugin_denials_total{plugin="p-ungranted"} 1`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
 	}
 }
 

@@ -15,10 +15,21 @@ type Plugin struct {
 	Memory                      int64
 	Quarantined                 bool
 	Quarantines                 int64
+	Metrics                     []PluginMetric
+}
+
+// PluginMetric is a metric that a plugin defined: a counter, a gauge, or values
+// that it observed, of which there were Count and whose sum is Value.
+type PluginMetric struct {
+	Name              string
+	Counter, Observed bool
+	Value             float64
+	Count             uint64
 }
 
 type plugins struct {
 	read                                                                                 func() []Plugin
+	counted, gauged, observed                                                            *prometheus.Desc
 	calls, seconds, fuel, waits, waited, denials, busy, memory, quarantined, quarantines *prometheus.Desc
 }
 
@@ -28,7 +39,13 @@ func RegisterPlugins(reg prometheus.Registerer, read func() []Plugin) {
 	desc := func(name, help string) *prometheus.Desc {
 		return prometheus.NewDesc("headgate_plugin_"+name, help, []string{"plugin"}, nil)
 	}
+	own := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("headgate_plugin_"+name, help, []string{"plugin", "name"}, nil)
+	}
 	reg.MustRegister(&plugins{
+		counted:     own("metric_total", "Counters that plugins define."),
+		gauged:      own("metric", "Gauges that plugins define."),
+		observed:    own("metric_observed", "Values that plugins observe."),
 		read:        read,
 		calls:       desc("calls_total", "Calls into the plugin."),
 		seconds:     desc("call_seconds_total", "What they took, with what they waited for."),
@@ -45,7 +62,7 @@ func RegisterPlugins(reg prometheus.Registerer, read func() []Plugin) {
 
 // Describe implements prometheus.Collector.
 func (p *plugins) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{p.calls, p.seconds, p.fuel, p.waits, p.waited, p.denials, p.busy, p.memory, p.quarantined, p.quarantines} {
+	for _, d := range []*prometheus.Desc{p.counted, p.gauged, p.observed, p.calls, p.seconds, p.fuel, p.waits, p.waited, p.denials, p.busy, p.memory, p.quarantined, p.quarantines} {
 		ch <- d
 	}
 }
@@ -70,5 +87,15 @@ func (p *plugins) Collect(ch chan<- prometheus.Metric) {
 		}
 		send(p.quarantined, prometheus.GaugeValue, quarantined)
 		send(p.quarantines, prometheus.CounterValue, float64(s.Quarantines))
+		for _, m := range s.Metrics {
+			switch {
+			case m.Observed:
+				ch <- prometheus.MustNewConstHistogram(p.observed, m.Count, m.Value, nil, s.Plugin, m.Name)
+			case m.Counter:
+				ch <- prometheus.MustNewConstMetric(p.counted, prometheus.CounterValue, m.Value, s.Plugin, m.Name)
+			default:
+				ch <- prometheus.MustNewConstMetric(p.gauged, prometheus.GaugeValue, m.Value, s.Plugin, m.Name)
+			}
+		}
 	}
 }

@@ -6,20 +6,19 @@ import (
 	"sync/atomic"
 )
 
-// MetricKind is what a metric is.
-type MetricKind uint32
+// metricKind is what a metric is.
+type metricKind uint32
 
-// The kinds.
 const (
-	Counter MetricKind = iota
-	Gauge
-	Histogram
+	counter metricKind = iota
+	gauge
+	histogram
 )
 
 // Metric is one that a plugin defined.
 type Metric struct {
 	Name  string
-	Kind  MetricKind
+	kind  metricKind
 	value atomic.Int64 // of a histogram, the last one
 	count atomic.Int64 // of a histogram
 	sum   atomic.Int64
@@ -28,8 +27,14 @@ type Metric struct {
 // Value returns what a counter or a gauge stands at.
 func (m *Metric) Value() int64 { return m.value.Load() }
 
-// Observed returns how many values a histogram was given, and their sum.
-func (m *Metric) Observed() (count, sum int64) { return m.count.Load(), m.sum.Load() }
+// IsCounter reports whether the value only grows.
+func (m *Metric) IsCounter() bool { return m.kind == counter }
+
+// Observed returns how many values a histogram was given, and their sum; ok is
+// false if it is none.
+func (m *Metric) Observed() (count, sum int64, ok bool) {
+	return m.count.Load(), m.sum.Load(), m.kind == histogram
+}
 
 // Metrics returns those that were defined, in order.
 func (s *Shared) Metrics() []*Metric {
@@ -46,20 +51,23 @@ func defineMetric(g *Guest, a []uint64) status {
 	if !in {
 		return invalidMemoryAccess
 	}
-	kind := MetricKind(uint32(a[0]))
-	if kind > Histogram || len(name) == 0 || len(name) > maxMetricName || strings.ContainsFunc(string(name), func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd }) {
+	kind := metricKind(uint32(a[0]))
+	if kind > histogram || len(name) == 0 || len(name) > maxMetricName || strings.ContainsFunc(string(name), func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd }) {
 		return badArgument
 	}
 	sh := g.env.Shared
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	i := slices.IndexFunc(sh.metrics, func(m *Metric) bool { return m.Name == string(name) && m.Kind == kind })
-	if i < 0 {
+	i := slices.IndexFunc(sh.metrics, func(m *Metric) bool { return m.Name == string(name) })
+	switch {
+	case i >= 0 && sh.metrics[i].kind != kind:
+		return badArgument
+	case i < 0:
 		if len(sh.metrics) == maxMetrics {
 			return internalFailure
 		}
 		i = len(sh.metrics)
-		sh.metrics = append(sh.metrics, &Metric{Name: string(name), Kind: kind})
+		sh.metrics = append(sh.metrics, &Metric{Name: string(name), kind: kind})
 	}
 	return g.put(a[3], uint32(i+1))
 }
@@ -78,7 +86,7 @@ func incrementMetric(g *Guest, a []uint64) status {
 	switch {
 	case m == nil:
 		return notFound
-	case m.Kind == Histogram || m.Kind == Counter && delta < 0:
+	case m.kind == histogram || m.kind == counter && delta < 0:
 		return badArgument
 	}
 	m.value.Add(delta)
@@ -90,12 +98,12 @@ func recordMetric(g *Guest, a []uint64) status {
 	if m == nil {
 		return notFound
 	}
-	switch m.Kind {
-	case Counter:
+	switch m.kind {
+	case counter:
 		m.value.Add(max(0, v)) // Envoy adds
-	case Gauge:
+	case gauge:
 		m.value.Store(v)
-	case Histogram:
+	case histogram:
 		m.value.Store(v)
 		m.count.Add(1)
 		m.sum.Add(v)
@@ -108,7 +116,7 @@ func getMetric(g *Guest, a []uint64) status {
 	switch {
 	case m == nil:
 		return notFound
-	case m.Kind == Histogram:
+	case m.kind == histogram:
 		return badArgument
 	}
 	return g.put64(a[1], uint64(m.Value()))
