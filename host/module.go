@@ -29,6 +29,7 @@ type module struct {
 	proxy        bool // it speaks proxy-wasm
 	configurable bool // one instance serves many configurations
 	ends         bool // it wants to know of exchanges whose response it does not see
+	values       bool // it evaluates request-time expressions
 	initial      uint64
 	schema       []byte
 }
@@ -111,7 +112,7 @@ func (m *module) check(c wazero.CompiledModule) error {
 		if err := m.checkImports(c); err != nil {
 			return err
 		}
-		m.configurable, m.initial = true, uint64(memories["memory"].Min())*pageSize
+		m.initial = uint64(memories["memory"].Min()) * pageSize
 		return nil
 	}
 	configurable, missing, wrong := native.Check(functions, memories)
@@ -143,6 +144,7 @@ func (m *module) checkImports(c wazero.CompiledModule) error {
 		if err := m.host.offers(f); err != nil {
 			return err
 		}
+		m.values = m.values || mod == native.ModuleExtras && name == native.FunctionValue
 	}
 	if len(c.ImportedMemories()) > 0 {
 		return &ModuleError{Detail: "the module imports a memory; it must have its own"}

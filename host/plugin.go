@@ -23,9 +23,12 @@ type Plugin struct {
 	closed  bool
 }
 
-// Filter makes a filter of the plugin with a configuration. A configuration
-// that the plugin refuses is a *abi.ConfigError.
-func (p *Plugin) Filter(ctx context.Context, text []byte) (exchange.Filter, error) {
+// TakesValues reports whether the plugin can evaluate request-time expressions.
+func (p *Plugin) TakesValues() bool { return p.module.values && p.shared != nil }
+
+// Filter makes a filter of the plugin with a configuration, which refers to values
+// by index. A configuration that the plugin refuses is a *abi.ConfigError.
+func (p *Plugin) Filter(ctx context.Context, text []byte, values ...abi.Value) (exchange.Filter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -34,7 +37,7 @@ func (p *Plugin) Filter(ctx context.Context, text []byte) (exchange.Filter, erro
 	pool := p.shared
 	var cfg *config
 	if pool != nil {
-		cfg = pool.configure(p.spec.Filter, text)
+		cfg = pool.configure(p.spec.Filter, text, values)
 		p.configs = append(p.configs, cfg)
 	} else {
 		var err error

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -77,15 +78,19 @@ func (p *pool) trapped(r Reason, text, stack string) {
 	}
 }
 
-// configure returns the configuration of a filter with these bytes.
-func (p *pool) configure(filter string, text []byte) *config {
+// configure returns the configuration of a filter with these bytes. One with
+// values is like no other.
+func (p *pool) configure(filter string, text []byte, values []abi.Value) *config {
 	key := filter + "\x00" + string(text)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(values) > 0 {
+		key = fmt.Sprintf("%d\x00%s", p.lastID+1, key)
+	}
 	c := p.configs[key]
 	if c == nil {
 		p.lastID++
-		c = &config{Config: abi.Config{ID: p.lastID, Filter: filter, Bytes: slices.Clone(text)}, key: key}
+		c = &config{Config: abi.Config{ID: p.lastID, Filter: filter, Bytes: slices.Clone(text), Values: values}, key: key}
 		p.configs[key] = c
 	}
 	c.refs++
@@ -96,14 +101,8 @@ func (p *pool) configure(filter string, text []byte) *config {
 func (p *pool) forget(c *config) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.refs--; c.refs > 0 {
-		return
-	}
-	delete(p.configs, c.key)
-	for in := range p.all {
-		if in.proxy != nil {
-			go in.forget(c.ID)
-		}
+	if c.refs--; c.refs == 0 {
+		delete(p.configs, c.key)
 	}
 }
 

@@ -31,6 +31,8 @@ type Options struct {
 type (
 	// Fetcher sends their requests.
 	Fetcher = abi.Fetcher
+	// Value is an expression in a configuration of theirs.
+	Value = abi.Value
 	// State keeps their values and counts their events by Rate.
 	State = native.State
 	// Rate is a limit and what an event costs of it.

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"context"
 	"time"
 
 	"github.com/headgate/headgate/host/abi/proxywasm"
@@ -102,12 +101,4 @@ func (f *streams) Done(x *exchange.Exchange) {
 	x.SetState(nil)
 	s.Stream.Done()
 	f.pool.release(s.in)
-}
-
-// forget tells the guest that a configuration is not used any more.
-func (in *instance) forget(id uint32) {
-	if in.Enter(context.Background()) == nil {
-		in.proxy.Forget(id)
-		_ = in.Leave(nil)
-	}
 }

@@ -47,6 +47,15 @@ type Config struct {
 	// Filter names the filter of the module that is meant; proxy-wasm's root id.
 	Filter string
 	Bytes  []byte
+	// Values are the request-time expressions in it. Bytes refer to them by index.
+	Values []Value
+}
+
+// Value is a request-time expression.
+type Value struct {
+	Eval exchange.Expr
+	// Waits says that it may wait for the request's body.
+	Waits bool
 }
 
 // ConfigError is a configuration that a guest refused.

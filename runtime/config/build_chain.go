@@ -1,6 +1,7 @@
 package config
 
 import (
+	"github.com/headgate/headgate/host"
 	"github.com/headgate/headgate/runtime/exchange"
 	"github.com/headgate/headgate/runtime/proxy"
 )
@@ -16,11 +17,7 @@ func (b *builder) chain(r *Route) *proxy.Chain {
 	}
 	var steps []proxy.Step
 	for _, f := range list {
-		made, ok := b.filters[f]
-		if !ok {
-			made = b.filter(f)
-			b.filters[f] = made
-		}
+		made := b.filterFor(f, r)
 		if made == nil {
 			continue
 		}
@@ -61,9 +58,30 @@ func (b *builder) allowOnError(f *Filter) bool {
 	return false
 }
 
+// filterFor returns the filter for a route: routes share it, unless it has
+// expressions that read as much of a body as the route buffers.
+func (b *builder) filterFor(f *Filter, r *Route) exchange.Filter {
+	var values []host.Value
+	own := false
+	for _, v := range f.Values {
+		if v.Body {
+			own = true
+			values = append(values, host.Value{Eval: v.compile(r.Buffer), Waits: true})
+		} else {
+			values = append(values, host.Value{Eval: v.Eval})
+		}
+	}
+	made, ok := b.filters[f]
+	if !ok || own && made != nil {
+		made = b.filter(f, values)
+		b.filters[f] = made
+	}
+	return made
+}
+
 // filter makes one filter, nil if it can't: its plugin or policy was reported,
 // or its own configuration is now.
-func (b *builder) filter(f *Filter) exchange.Filter {
+func (b *builder) filter(f *Filter, values []host.Value) exchange.Filter {
 	if f.Kind == PolicyFilter {
 		p := b.policies[f.Policy.ID]
 		if p == nil {
@@ -78,7 +96,13 @@ func (b *builder) filter(f *Filter) exchange.Filter {
 	if p == nil {
 		return nil
 	}
-	made, err := p.Filter(b.ctx, f.Config)
+	if len(values) > 0 && !p.TakesValues() {
+		for _, v := range f.Values {
+			b.diags.errorf(v.Range, "Request-time value not allowed here", "The filter %q takes only what is known when the configuration is loaded.", f.Label)
+		}
+		return nil
+	}
+	made, err := p.Filter(b.ctx, f.Config, values...)
 	if err != nil {
 		b.diags.errorf(f.Range, "Invalid filter configuration", "The filter %q refuses its configuration: %s.", f.Label, err)
 		return nil

@@ -25,6 +25,9 @@ type Filter struct {
 	Context map[string]string
 	// Config is the configuration as JSON, or the bytes of config = "...".
 	Config []byte
+	// Values are the request-time expressions in Config, which has an object
+	// {"$expr": index} for each.
+	Values []FilterValue
 
 	When    *Expr // nil: always
 	Shadow  bool
@@ -35,6 +38,16 @@ type Filter struct {
 	// whenFor compiles When for a route that buffers so many bytes.
 	whenFor func(buffer int64) exchange.Expr
 }
+
+// FilterValue is a request-time expression in a filter's configuration.
+type FilterValue struct {
+	*Expr
+	// compile makes it for a route that buffers so many bytes.
+	compile func(buffer int64) exchange.Expr
+}
+
+// handle is the member of an object that stands for a FilterValue.
+const handle = "$expr"
 
 // FilterKind says what runs.
 type FilterKind uint8
@@ -83,9 +96,9 @@ func (l *loader) decodeFilter(b block, opt exprScope) *Filter {
 		s.policyFilter(f, rest)
 	case slices.Contains(builtinNames(), f.Label):
 		f.Kind = BuiltinFilter
-		s.filterConfig(f, rest)
+		s.filterConfig(f, rest, opt)
 	default: // a plugin, which may be declared in another file
-		s.filterConfig(f, rest)
+		s.filterConfig(f, rest, opt)
 	}
 	return f
 }
@@ -170,7 +183,7 @@ func (s *section) policyFilter(f *Filter, rest *body) {
 }
 
 // filterConfig makes the configuration of a plugin or a built-in filter.
-func (s *section) filterConfig(f *Filter, rest *body) {
+func (s *section) filterConfig(f *Filter, rest *body, opt exprScope) {
 	if a := rest.attrs["config"]; a != nil && len(rest.attrs) == 1 && len(rest.blocks) == 0 {
 		if v, ok := s.scope.evaluate(a.expr, "filter.config"); ok {
 			v = s.bare(f, v)
@@ -182,7 +195,8 @@ func (s *section) filterConfig(f *Filter, rest *body) {
 			return
 		}
 	}
-	v, ok := s.l.bodyValue(rest, s.scope, 0)
+	c := &filterConfig{loader: s.l, filter: f, opt: opt}
+	v, ok := c.bodyValue(rest, s.scope)
 	if !ok {
 		return
 	}
@@ -203,67 +217,4 @@ func (s *section) bare(f *Filter, v cty.Value) cty.Value {
 		s.l.diags.secret = append(s.l.diags.secret, f.Range)
 	}
 	return v
-}
-
-// bodyValue is a body as an object: a nested block is an object, repeated ones
-// a list, labelled ones members of an object.
-func (l *loader) bodyValue(b *body, s *scope, depth int) (cty.Value, bool) {
-	obj := map[string]cty.Value{}
-	good := true
-	for _, name := range mapKeys(b.attrs) {
-		v, ok := s.evaluate(b.attrs[name].expr, "filter."+name)
-		good = good && ok
-		obj[name] = v
-	}
-	groups := map[string][]block{}
-	for _, n := range b.blocks {
-		if a := b.attrs[n.Type]; a != nil {
-			l.diags.twice(n.DefRange, a.rng, "Duplicate name", "%q is an argument already.", n.Type)
-			good = false
-			continue
-		}
-		groups[n.Type] = append(groups[n.Type], n)
-	}
-	for _, typ := range mapKeys(groups) {
-		v, ok := l.groupValue(groups[typ], depth)
-		obj[typ] = v
-		good = good && ok
-	}
-	return cty.ObjectVal(obj), good
-}
-
-// groupValue is the value of all blocks of one type, whose first depth labels
-// are used up.
-func (l *loader) groupValue(group []block, depth int) (cty.Value, bool) {
-	var plain []cty.Value
-	byLabel := map[string][]block{}
-	good := true
-	for _, n := range group {
-		if len(n.Labels) > depth {
-			byLabel[n.Labels[depth]] = append(byLabel[n.Labels[depth]], n)
-			continue
-		}
-		v, ok := l.bodyValue(l.readBody(n), n.scope, 0)
-		plain, good = append(plain, v), good && ok
-	}
-	switch {
-	case len(byLabel) == 0 && len(plain) == 1:
-		return plain[0], good
-	case len(byLabel) == 0:
-		return cty.TupleVal(plain), good
-	case len(plain) > 0:
-		l.diags.errorf(group[0].DefRange, "Mixed blocks", "Some %s blocks have a label and some have none.", group[0].Type)
-		return cty.DynamicVal, false
-	}
-	obj := map[string]cty.Value{}
-	for _, label := range mapKeys(byLabel) {
-		same := byLabel[label]
-		if len(same) > 1 && len(same[1].Labels) == depth+1 {
-			l.diags.twice(same[1].DefRange, same[0].DefRange, "Duplicate block", "There is a %s block %q already.", same[1].Type, label)
-			good = false
-		}
-		v, ok := l.groupValue(same, depth+1)
-		obj[label], good = v, good && ok
-	}
-	return cty.ObjectVal(obj), good
 }

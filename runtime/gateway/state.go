@@ -50,3 +50,6 @@ func (s pluginState) Take(namespace, key string, r host.Rate) (host.Taken, bool)
 	}, r.Cost, time.Now())
 	return host.Taken{Allowed: t.Allowed, Remaining: t.Remaining, Wait: t.Wait, Reset: t.Reset}, true
 }
+
+// NewPluginState makes an empty state of plugins, as a gateway begins with.
+func NewPluginState() host.State { return pluginState{state.NewKeys(), state.NewLimits()} }

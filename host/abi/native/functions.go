@@ -13,6 +13,8 @@ import (
 const (
 	ModuleHandler = "http_handler"
 	ModuleExtras  = "headgate_v1"
+	// FunctionValue is what a guest imports that evaluates expressions.
+	FunctionValue = "value"
 )
 
 // function is a host function: what it takes and returns on the stack. The
@@ -86,6 +88,7 @@ func extraFunctions() []function {
 		{"config_id", none, one, configID},
 		{"get_filter", types(2), one, getFilter},
 		{"get_request_id", types(2), one, getRequestID},
+		{"value", types(3), long, evaluate},
 		{"fail", types(2), none, giveUp},
 		{"state_get", types(6), one, stateGet},
 		{"state_set", types(7), one, stateSet},

@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -52,6 +53,16 @@ func (s *shelf) Swap(_, _ string, _ []byte, absent bool, v []byte, _ time.Durati
 }
 func (s *shelf) Take(string, string, Rate) (Taken, bool) { return Taken{Remaining: 1 << 40}, true }
 
+// fuzzConfig has a value of each kind, one that fails, and one that waits.
+func fuzzConfig() *abi.Config {
+	c := &abi.Config{ID: 1}
+	for _, v := range []exchange.Value{{}, {Kind: exchange.KindBool}, {Kind: exchange.KindNumber, Num: 1e308}, exchange.Text("text"), {Kind: exchange.KindJSON, JSON: []any{1.5}}} {
+		c.Values = append(c.Values, abi.Value{Eval: func(*exchange.Exchange) (exchange.Value, error) { return v, nil }})
+	}
+	fails := func(*exchange.Exchange) (exchange.Value, error) { return exchange.Value{}, errors.New("it fails") }
+	return &abi.Config{ID: 1, Values: append(c.Values, abi.Value{Eval: fails}, abi.Value{Eval: fails, Waits: true})}
+}
+
 // FuzzHostFunctions calls host functions with any arguments and any content of
 // memory, as a hostile guest can. They may end the call with a *callError and do
 // nothing else but their work: every other panic is a bug, and what they leave in
@@ -74,7 +85,7 @@ func FuzzHostFunctions(f *testing.F) {
 	f.Add([]byte("CONNECT"), []byte{5, 2, 0, 0, 0, 0, 7, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, memory, script []byte) {
 		g := NewGuest(free{ctx}, &Env{Read: abi.NewNames([]string{"*"}), Write: abi.NewNames([]string{"x-*", "content-length", "host"}), MaxBody: 1 << 10, Log: silent{},
-			Fetch: map[string]bool{"upstream://a": true}, Fetcher: anyone{t}, Namespaces: map[string]bool{"n": true}, State: &shelf{}}, nil)
+			Fetch: map[string]bool{"upstream://a": true}, Fetcher: anyone{t}, Namespaces: map[string]bool{"n": true}, State: &shelf{}}, fuzzConfig())
 		g.module, g.mem = mod, mod.Memory()
 		if len(memory) > 1<<16 {
 			memory = memory[:1<<16]

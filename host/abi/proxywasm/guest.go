@@ -175,15 +175,6 @@ func (g *Guest) Configure(cfg *abi.Config) error {
 	return nil
 }
 
-// Forget ends a configuration that is not used any more: its timer stops and its
-// calls are over. The guest is entered.
-func (g *Guest) Forget(id uint32) {
-	if r := g.roots[id]; r != nil {
-		r.stop()
-		g.cancel(func(c *call) bool { return c.root == r && c.stream == nil })
-	}
-}
-
 // errGone is what a stream gets whose guest ended in another.
 var errGone = errors.New("the instance ended in another exchange")
 
