@@ -83,6 +83,12 @@ func (p *pool) newInstance(cfg *abi.Config) (*instance, error) {
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(in.out[0]).WithStderr(in.out[1]).WithRandSource(rand.Reader).
 		WithSysWalltime().WithSysNanotime().WithNanosleep(in.meter.sleep)
+	if clock := p.host.opts.Clock; clock != nil {
+		config = config.WithWalltime(func() (int64, int32) {
+			t := clock()
+			return t.Unix(), int32(t.Nanosecond())
+		}, 1)
+	}
 	for _, e := range p.environ {
 		config = config.WithEnv(e[0], e[1])
 	}

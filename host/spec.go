@@ -25,6 +25,8 @@ type Options struct {
 	Fetcher Fetcher
 	// State keeps what plugins share; nil: nothing does.
 	State State
+	// Clock is the time of day that plugins see; nil: the system's.
+	Clock func() time.Time
 }
 
 // What plugins need of others.

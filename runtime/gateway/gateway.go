@@ -24,7 +24,6 @@ import (
 	"github.com/headgate/headgate/runtime/config"
 	"github.com/headgate/headgate/runtime/listen"
 	"github.com/headgate/headgate/runtime/proxy"
-	"github.com/headgate/headgate/runtime/state"
 	"github.com/headgate/headgate/runtime/telemetry"
 	"github.com/headgate/headgate/runtime/upstream"
 )
@@ -120,7 +119,7 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 	var err error
 	g.host, err = host.New(ctx, host.Options{
 		CacheDir: o.CacheDir, MemoryCeiling: cfg.Gateway.PluginMemory, Log: g.log, Traps: g.metrics, Gauge: g.metrics, Fetcher: g,
-		State: pluginState{state.NewKeys(), state.NewLimits()},
+		State: NewPluginState(time.Now),
 	})
 	if err != nil {
 		return nil, err

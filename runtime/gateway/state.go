@@ -11,26 +11,27 @@ import (
 type pluginState struct {
 	keys   *state.Keys
 	limits *state.Limits
+	now    func() time.Time
 }
 
 // Get implements host.State.
 func (s pluginState) Get(namespace, key string) ([]byte, bool) {
-	return s.keys.Get(namespace, key, time.Now())
+	return s.keys.Get(namespace, key, s.now())
 }
 
 // Set implements host.State.
 func (s pluginState) Set(namespace, key string, value []byte, ttl time.Duration) bool {
-	return s.keys.Set(namespace, key, value, ttl, time.Now())
+	return s.keys.Set(namespace, key, value, ttl, s.now())
 }
 
 // Delete implements host.State.
 func (s pluginState) Delete(namespace, key string) bool {
-	return s.keys.Delete(namespace, key, time.Now())
+	return s.keys.Delete(namespace, key, s.now())
 }
 
 // Swap implements host.State.
 func (s pluginState) Swap(namespace, key string, old []byte, absent bool, value []byte, ttl time.Duration) (done, allowed bool) {
-	return s.keys.Swap(namespace, key, old, absent, value, ttl, time.Now())
+	return s.keys.Swap(namespace, key, old, absent, value, ttl, s.now())
 }
 
 // maxRate bounds each number of a limit, so that their products fit.
@@ -47,9 +48,12 @@ func (s pluginState) Take(namespace, key string, r host.Rate) (host.Taken, bool)
 	}
 	t := s.limits.Take("plugin\x00"+namespace, key, state.Limit{
 		Algorithm: algorithms[r.Algorithm], Events: r.Events, Window: r.Window, Burst: r.Burst,
-	}, r.Cost, time.Now())
+	}, r.Cost, s.now())
 	return host.Taken{Allowed: t.Allowed, Remaining: t.Remaining, Wait: t.Wait, Reset: t.Reset}, true
 }
 
-// NewPluginState makes an empty state of plugins, as a gateway begins with.
-func NewPluginState() host.State { return pluginState{state.NewKeys(), state.NewLimits()} }
+// NewPluginState makes an empty state of plugins, as a gateway begins with, that
+// goes by a clock of its own.
+func NewPluginState(now func() time.Time) host.State {
+	return pluginState{state.NewKeys(), state.NewLimits(), now}
+}

@@ -89,6 +89,7 @@ func matrix() map[string][]string {
 		"cmd/headgate/internal/": {
 			"runtime/exchange",
 		},
+		"cmd/headgate/internal/golden": {"runtime/exchange", "host", "host/abi"},
 		"bench":         {},
 		"test/":         {},
 		"test/registry": {"test/need"},
