@@ -63,6 +63,15 @@ impl HttpContext for Stream {
                 self.send_http_response(403, vec![("x-why", "because")], Some(b"no entry\n"));
                 Action::Pause
             }
+            "bench" => {
+                let host = self.get_http_request_header(":authority").unwrap_or_default();
+                let agent = self.get_http_request_header("user-agent").unwrap_or_default();
+                if host.len() + agent.len() > 1000 {
+                    return Action::Pause;
+                }
+                self.set_http_request_header("x-seen", Some("yes"));
+                Action::Continue
+            }
             "panic" => panic!("on purpose"),
             _ => {
                 let path = self.get_http_request_header(":path").unwrap_or_default();
@@ -93,7 +102,9 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        self.add_http_response_header("x-from", "rust");
+        if self.mode != "bench" {
+            self.add_http_response_header("x-from", "rust");
+        }
         if self.mode == "body" {
             self.set_http_response_header("content-length", None);
         }
