@@ -21,7 +21,8 @@ type Defaulter interface {
 // Decode fills the struct that into points to from a JSON object. A field takes
 // the member that its tag names, `headgate:"name"` or `headgate:"name,required"`;
 // without a tag it is the field's name in snake_case, and `headgate:"-"` leaves
-// it out. A time.Duration is a string such as "250ms". Members that no field
+// it out. A Value may be an
+// expression; a time.Duration is a string such as "250ms". Members that no field
 // takes are errors, and all errors are reported at once.
 func Decode(config []byte, into any) error {
 	v := reflect.ValueOf(into).Elem()
@@ -36,6 +37,7 @@ func Decode(config []byte, into any) error {
 
 var (
 	durationType  = reflect.TypeFor[time.Duration]()
+	valueType     = reflect.TypeFor[Value]()
 	unmarshalType = reflect.TypeFor[json.Unmarshaler]()
 )
 
@@ -108,6 +110,9 @@ func snake(s string) string {
 
 func decodeValue(path string, raw json.RawMessage, v reflect.Value) []error {
 	t := v.Type()
+	if _, ok := isExpression(raw); ok && t != valueType {
+		return []error{fmt.Errorf("%s: this has to be known when the configuration is loaded, and takes no expression", path)}
+	}
 	switch {
 	case t == durationType:
 		var s string

@@ -5,6 +5,7 @@ package headgatetest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ type Filter struct {
 	fetch   Fetcher
 	kept    map[[2]string][]byte
 	taken   map[[2]string]uint32
+	values  []json.RawMessage
 }
 
 // New makes a registered filter with a configuration in JSON; the test fails if
@@ -42,6 +44,20 @@ type Fetcher func(headgate.FetchRequest) (*headgate.FetchResponse, error)
 // allow.fetch names nothing.
 func (f *Filter) WithFetch(answer Fetcher) *Filter {
 	f.fetch = answer
+	return f
+}
+
+// WithValues sets what the expressions of the configuration are, which has
+// {"$expr": 0} for the first. One without a value fails.
+func (f *Filter) WithValues(values ...any) *Filter {
+	f.values = nil
+	for _, v := range values {
+		p, err := json.Marshal(v)
+		if err != nil {
+			panic("headgatetest: " + err.Error())
+		}
+		f.values = append(f.values, p)
+	}
 	return f
 }
 
@@ -303,6 +319,15 @@ func (f *fake) StateTake(namespace, key string, _, events, _, burst, cost uint32
 	}
 	f.e.f.taken[[2]string{namespace, key}] = used + cost
 	return 1, most - used - cost, 0, 1000
+}
+
+// Value implements host.Host.
+func (f *fake) Value(index uint32) ([]byte, int32) {
+	if int(index) >= len(f.e.f.values) {
+		f.Fail("the expression has no value")
+		return nil, -4
+	}
+	return host.Kind(f.e.f.values[index])
 }
 
 func (f *fake) LogEnabled(int32) bool { return true }

@@ -29,7 +29,7 @@ chain "c" {
   filter "geo" {
     shadow   = "maybe"        # ERROR: takes true or false
     on_error = "ignore"       # ERROR: is one of
-    a        = request.method # ERROR: known only while a request is served
+    a        = response.status # ERROR: before there is a response
     b        = 1
     b "x" { # ERROR: is an argument already
     }

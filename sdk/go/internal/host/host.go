@@ -24,6 +24,15 @@ const (
 	Trailers
 )
 
+// The kinds of values.
+const (
+	ValueNull int32 = iota + 1
+	ValueBool
+	ValueNumber
+	ValueString
+	ValueJSON
+)
+
 // Host is the gateway as one exchange sees it.
 type Host interface {
 	Values(kind uint32, name string) []string
@@ -56,6 +65,10 @@ type Host interface {
 	StateDelete(namespace, key string) int32
 	StateSwap(namespace, key string, old []byte, absent bool, value []byte, ttlMS uint32) int32
 	StateTake(namespace, key string, algorithm, events, windowMS, burst, cost uint32) (n int32, remaining, waitMS, resetMS uint32)
+
+	// Value evaluates an expression of the configuration: kind and text, or a
+	// negative number.
+	Value(index uint32) (text []byte, kind int32)
 
 	LogEnabled(level int32) bool
 	Log(level int32, message string)

@@ -73,6 +73,9 @@ func getFilter(buf unsafe.Pointer, limit uint32) uint32
 //go:wasmimport headgate_v1 get_request_id
 func getRequestID(buf unsafe.Pointer, limit uint32) uint32
 
+//go:wasmimport headgate_v1 value
+func value(index uint32, buf unsafe.Pointer, limit uint32) int64
+
 //go:wasmimport headgate_v1 fail
 func giveUp(message string)
 
@@ -294,6 +297,26 @@ func (Wasm) StateTake(namespace, key string, algorithm, events, windowMS, burst,
 	var out [3]uint32
 	n := stateTake(namespace, key, algorithm, events, windowMS, burst, cost, unsafe.Pointer(&out))
 	return n, out[0], out[1], out[2]
+}
+
+// Value implements Host.
+func (Wasm) Value(index uint32) ([]byte, int32) {
+	return kinded(func(buf unsafe.Pointer, limit uint32) int64 { return value(index, buf, limit) })
+}
+
+// kinded reads a value with a buffer that is large enough.
+func kinded(f func(buf unsafe.Pointer, limit uint32) int64) ([]byte, int32) {
+	for {
+		r := f(unsafe.Pointer(unsafe.SliceData(scratch)), uint32(len(scratch)))
+		if r < 0 {
+			return nil, int32(r)
+		}
+		if n := int(uint32(r)); n > len(scratch) {
+			scratch = make([]byte, n)
+			continue
+		}
+		return bytes.Clone(scratch[:uint32(r)]), int32(r >> 32)
+	}
 }
 
 // LogEnabled implements Host.

@@ -1,0 +1,45 @@
+// Command probe is a plugin for tests: its filters answer with what the functions
+// of the gateway return.
+package main
+
+import (
+	"encoding/json"
+
+	headgate "github.com/headgate/headgate/sdk/go"
+)
+
+func init() { // what c-shared modules have instead of main
+	headgate.Register("value", func(c values) (headgate.Filter, error) { return &c, nil })
+}
+
+func main() {}
+
+// answer replies with v as JSON.
+func answer(x *headgate.Exchange, v any) headgate.Verdict {
+	p, err := json.Marshal(v)
+	if err != nil {
+		return x.Fail(err)
+	}
+	return x.Reply(200, "application/json", string(p))
+}
+
+type values struct {
+	Text   headgate.Value
+	Any    headgate.Value
+	List   []headgate.Value
+	ByName map[string]headgate.Value
+	Plain  string
+}
+
+// Request implements headgate.Filter.
+func (c *values) Request(x *headgate.Exchange) headgate.Verdict {
+	list := []string{}
+	for _, v := range c.List {
+		list = append(list, x.Value(v))
+	}
+	named := map[string]json.RawMessage{}
+	for k, v := range c.ByName {
+		named[k] = x.JSON(v)
+	}
+	return answer(x, map[string]any{"text": x.Value(c.Text), "any": x.JSON(c.Any), "list": list, "by_name": named})
+}
