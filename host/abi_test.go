@@ -275,6 +275,9 @@ func TestResponseSide(t *testing.T) {
 			return append(s.call("set_header_value", 1, "x-b", "8"), s.call("add_header_value", 1, "x-b", "9")...)
 		}, nil, "200 x-b: 8\nx-b: 9\nbody", ""},
 		{"a status set early is not for the backend's response", 0, func(s *script) []byte { return s.call("set_status_code", 500) }, nil, "200 X-B: 1\nbody", ""},
+		{"a body written early comes ahead", 0, func(s *script) []byte { return s.call("write_body", 1, "first, ") }, nil, "200 X-B: 1\nfirst, body", ""},
+		{"and is replaced with the rest", 2, func(s *script) []byte { return s.call("write_body", 1, "first, ") }, func(s *script) []byte { return s.call("write_body", 1, "new") }, "200 X-B: 1\nnew", ""},
+		{"but not without content", 0, func(s *script) []byte { return s.call("write_body", 1, "first") }, func(s *script) []byte { return s.call("set_status_code", 204) }, "204 X-B: 1\n", ""},
 		{"body without the feature", 0, nil, func(s *script) []byte { return s.call("read_body", 1, area, 10) }, "", "feature buffer_response"},
 		{"body", 2, nil, func(s *script) []byte {
 			// answers with what it read, twice

@@ -76,9 +76,10 @@ func (s *Session) setBody(m *exchange.Message, p []byte) {
 	}
 }
 
-// BeginResponse applies the fields that the guest set on the response while it
-// had the request, whether or not it wants to see the response. A status and a
-// body that it wrote then are dropped: the response has its own.
+// BeginResponse applies what the guest did to the response while it had the
+// request, whether or not it wants to see the response: fields are set, and a body
+// comes ahead of the response's, as in http-wasm's own host. A status is dropped:
+// the response has its own.
 func (s *Session) BeginResponse(x *exchange.Exchange) {
 	for i := range s.head.Len() {
 		_, name, value := s.head.At(i)
@@ -96,7 +97,34 @@ func (s *Session) BeginResponse(x *exchange.Exchange) {
 		}
 	}
 	s.head.Reset(nil)
+	if out := s.response.out; len(out) > 0 && mayHaveBody(x) {
+		prepend(&x.Response.Message, out)
+	}
 	s.response, s.trailers = bodyState{}, false
+}
+
+// mayHaveBody reports whether the response is of a kind that has content (RFC 9110
+// section 6.4.1).
+func mayHaveBody(x *exchange.Exchange) bool {
+	status := x.Response.Status
+	return x.Request.Method != "HEAD" && status >= 200 && status != 204 && status != 304
+}
+
+// prepend puts p, which the message then owns, ahead of its body.
+func prepend(m *exchange.Message, p []byte) {
+	rest, whole := m.Content()
+	if whole {
+		trailer := m.Trailer
+		m.SetBytes(append(p, rest...))
+		m.Trailer = trailer
+		return
+	}
+	m.Body = &exchange.Prefixed{Head: p, Rest: m.Body}
+	m.Buffered = nil
+	m.Head.Del("content-length")
+	if m.Length != exchange.Unknown {
+		m.Length += int64(len(p))
+	}
 }
 
 func equalFold(a, b []byte) bool {
