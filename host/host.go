@@ -229,6 +229,7 @@ func (h *Host) newPool(id string, s Spec, m *module, only *config) *pool {
 		Read: abi.NewNames(s.HeadersRead), Write: abi.NewNames(s.HeadersWrite),
 		MaxBody: int(s.Memory), Log: p.log, Fetcher: h.opts.Fetcher, Fetch: map[string]bool{},
 		Denials: &p.stats.Denials, State: h.opts.State, Namespaces: map[string]bool{},
+		Name: s.Name, Auth: s.Auth, Call: map[string]bool{},
 	}
 	if m.proxy {
 		p.proxyEnv = &proxywasm.Env{
@@ -238,6 +239,9 @@ func (h *Host) newPool(id string, s Spec, m *module, only *config) *pool {
 	}
 	for _, n := range s.Namespaces {
 		p.env.Namespaces[n] = true
+	}
+	for _, n := range s.Call {
+		p.env.Call[n] = true
 	}
 	for _, to := range s.Fetch {
 		p.env.Fetch[to] = true
@@ -276,8 +280,8 @@ func (h *Host) unref(p *pool) {
 // filter of the module is meant belongs to the configuration.
 func (s *Spec) identity(m *module, only *config) string {
 	d := sha256.New()
-	fmt.Fprintf(d, "%x %q %d %d %d %d %d %d %q %q %q %q %q %q", m.digest, s.Name, s.Concurrency, s.Memory,
-		s.CPU, s.Deadline, s.StartCPU, s.Instances, s.HeadersRead, s.HeadersWrite, s.Env, s.Fetch, s.Namespaces, s.VMConfig)
+	fmt.Fprintf(d, "%x %q %d %d %d %d %d %d %q %q %q %q %q %q %t %q", m.digest, s.Name, s.Concurrency, s.Memory,
+		s.CPU, s.Deadline, s.StartCPU, s.Instances, s.HeadersRead, s.HeadersWrite, s.Env, s.Fetch, s.Namespaces, s.VMConfig, s.Auth, s.Call)
 	if only != nil {
 		fmt.Fprintf(d, " %q %q", only.Filter, only.Bytes)
 	}

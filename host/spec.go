@@ -82,6 +82,10 @@ type Spec struct {
 	Fetch []string
 	// Namespaces are those of the state that the guest may use.
 	Namespaces []string
+	// Auth lets the guest see and say who the caller is.
+	Auth bool
+	// Call names the plugins and policies whose published data the guest may read.
+	Call []string
 	// Env names the environment variables that the guest may see; "NAME=value"
 	// gives it a value of its own.
 	Env []string

@@ -154,6 +154,7 @@ func (b *builder) plugin(p *Plugin) {
 		Name: p.Name, Wasm: wasm, Filter: p.Filter, VMConfig: p.VMConfig, Concurrency: p.Concurrency,
 		Memory: p.Limits.Memory, CPU: p.Limits.CPU, Deadline: p.Limits.Deadline, StartCPU: p.Limits.StartCPU,
 		Instances: p.Limits.Instances, HeadersRead: p.HeadersRead, HeadersWrite: p.HeadersWrite, Env: p.Env, Fetch: p.fetches(), Namespaces: p.Namespaces,
+		Auth: p.Auth, Call: p.calls(),
 	})
 	if err != nil {
 		summary := "Plugin does not start"
@@ -175,6 +176,14 @@ func (p *Plugin) fetches() (list []string) {
 	}
 	for _, o := range p.FetchOrigins {
 		list = append(list, o.Text)
+	}
+	return list
+}
+
+// calls are the names whose published data a plugin may read.
+func (p *Plugin) calls() (list []string) {
+	for _, r := range slices.Concat(p.CallPlugins, p.CallPolicies) {
+		list = append(list, r.ID)
 	}
 	return list
 }

@@ -31,9 +31,12 @@ type Plugin struct {
 	FetchUpstreams []Ref
 	Namespaces     []string // of allow.state
 	FetchOrigins   []upstream.Origin
-	HeadersRead    []string
-	HeadersWrite   []string
-	Limits         PluginLimits
+	Auth           bool // allow.auth
+	// CallPlugins and CallPolicies are what allow.call names.
+	CallPlugins, CallPolicies []Ref
+	HeadersRead               []string
+	HeadersWrite              []string
+	Limits                    PluginLimits
 
 	Range, SourceRange, SumRange hcl.Range
 }
@@ -175,6 +178,8 @@ func (l *loader) decodeAllow(b block, p *Plugin) {
 		}
 	}
 	s.fetchGrants(p)
+	s.flag("auth", &p.Auth)
+	s.callGrants(p)
 	s.list("env", &p.Env, `["REGION"]`)
 	if n, ok := s.one("headers"); ok {
 		h := l.read(n, allowHeadersSchema)
@@ -208,6 +213,28 @@ func (s *section) fetchGrants(p *Plugin) {
 			continue
 		}
 		p.FetchOrigins = append(p.FetchOrigins, o)
+	}
+}
+
+// callGrants decodes allow.call: plugins and policies.
+func (s *section) callGrants(p *Plugin) {
+	a := s.attrs["call"]
+	if a == nil {
+		return
+	}
+	t, ok := a.expr.(*hclsyntax.TupleConsExpr)
+	if !ok {
+		s.l.diags.errorf(a.expr.Range(), "Wrong type", "allow.call takes a list of plugins and policies. Write for example: call = [plugin.NAME, policy.NAME]")
+		return
+	}
+	for _, e := range t.Exprs {
+		kind, refs := "plugin", &p.CallPlugins
+		if v := e.Variables(); len(v) == 1 && v[0].RootName() == "policy" {
+			kind, refs = "policy", &p.CallPolicies
+		}
+		if r := s.scope.reference(e, kind, "allow.call"); r != nil {
+			*refs = append(*refs, *r)
+		}
 	}
 }
 

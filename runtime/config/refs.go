@@ -276,6 +276,8 @@ func (l *loader) checkReferences() {
 	}
 	for _, p := range l.cfg.Plugins {
 		l.known("upstream", p.FetchUpstreams...)
+		l.known("plugin", p.CallPlugins...)
+		l.known("policy", p.CallPolicies...)
 	}
 	for _, c := range l.cfg.Chains {
 		l.known("chain", c.Use...)

@@ -20,6 +20,8 @@ var allowSpec = &spec{
 		{"fetch", typeAny, "[]", "Upstreams and URLs that it may call.", nil},
 		{"state", typeStrings, "[]", "Namespaces of keys and counters.", nil},
 		{"env", typeStrings, "[]", "Variables of the environment.", nil},
+		{"auth", typeBool, "false", "Seeing and saying who the caller is: subject, consumer and claims.", nil},
+		{"call", typeAny, "[]", "Plugins and policies whose published data it may read.", nil},
 	},
 	blocks: []nested{{"headers", &spec{
 		doc: "Header fields that it sees and may change.",

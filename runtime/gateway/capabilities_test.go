@@ -9,30 +9,37 @@ import (
 	"github.com/headgate/headgate/host/hosttest"
 )
 
-// probing configures a plugin that has one filter of the SDK's test plugin, and a
-// route that uses it.
-func probing(t testing.TB, filter, allow, settings string) string {
+// probePlugin declares a plugin that is one filter of the SDK's test module.
+func probePlugin(t testing.TB, name, filter, allow string) string {
 	t.Helper()
 	wasm := hosttest.BuildGo(t, filepath.Join("..", "..", "sdk", "go"), "./internal/probe")
-	return fmt.Sprintf(`
-plugin %[1]q {
-  source = %[2]q
-  filter = %[1]q
-  allow {
-    %[3]s
-  }
+	return fmt.Sprintf("plugin %q {\n  source = %q\n  filter = %q\n  allow {\n    %s\n  }\n}\n", name, wasm, filter, allow)
 }
+
+// probing configures a plugin of the name of its filter, and a route that uses it.
+func probing(t testing.TB, filter, allow, settings string) string {
+	t.Helper()
+	return probePlugin(t, filter, filter, allow) + fmt.Sprintf(`
 route %[1]q {
   path_prefix = "/%[1]s"
   buffer = "1KiB"
   filter %[1]q {
-    %[4]s
+    %[2]s
   }
   respond {
-    body = "went on"
+    body = "${auth.subject}|${auth.consumer}|${auth.claims["role"]}"
   }
 }
-`, filter, wasm, allow, settings)
+`, filter, settings)
+}
+
+// refused checks what is said of settings of a filter with which no gateway starts.
+func (r *rig) refused(text, want string) {
+	r.t.Helper()
+	r.write("routes.hcl", text)
+	if err := r.g.Reload(r.t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		r.t.Errorf("%s\nis refused for: %v", text, err)
+	}
 }
 
 func TestValues(t *testing.T) {
@@ -78,10 +85,7 @@ func TestValues(t *testing.T) {
 		`text = path.id`:             "no path with variables",
 		`plain = "${request.path}x"`: "takes no expression",
 	} {
-		r.write("routes.hcl", probing(t, "value", "", settings))
-		if err := r.g.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", settings, err)
-		}
+		r.refused(probing(t, "value", "", settings), want)
 	}
 }
 
@@ -93,5 +97,56 @@ func TestValuesNotTaken(t *testing.T) {
 	r.write("routes.hcl", fmt.Sprintf("plugin \"tenant\" {\n  source = %q\n}\nroute \"a\" {\n  filter \"tenant\" {\n    header = request.path\n  }\n  respond {\n    status = 204\n  }\n}\n", wasm))
 	if err := r.g.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), `The filter "tenant" takes only what is known`) || !strings.Contains(err.Error(), "routes.hcl:6:14") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAuthOfPlugins(t *testing.T) {
+	checkLeaks(t)
+	who := func(name, set, data string) string {
+		return fmt.Sprintf("  filter %q {\n    set = %s\n    data = %s\n  }\n", name, set, data)
+	}
+	route := func(name string, filters ...string) string {
+		return fmt.Sprintf("route %[1]q {\n  path = \"/%[1]s\"\n%[2]s  respond {\n    body = \"${auth.subject}|${auth.consumer}|${auth.claims[\"role\"]}\"\n  }\n}\n", name, strings.Join(filters, ""))
+	}
+	ada := `{ subject = "ada", claims = { role = "admin", n = 1.5 } }`
+	r := start(t, map[string]string{"routes.hcl": probePlugin(t, "who", "auth", "auth = true") + probePlugin(t, "also", "auth", "auth = true") +
+		probePlugin(t, "nobody", "auth", "") +
+		probePlugin(t, "reader", "published", "auth = true\n    call = [plugin.who]") + probePlugin(t, "stranger", "published", "auth = true") +
+		route("set", who("who", ada, "null")) +
+		route("twice", who("who", ada, "null"), who("also", `{ consumer = "shop" }`, "null")) +
+		route("denied", who("nobody", ada, "null")) +
+		route("control", who("who", `{ subject = "a\n" }`, "null")) +
+		route("long", who("who", `{ subject = "`+strings.Repeat("a", 2000)+`" }`, "null")) +
+		route("no-object", who("who", "{}", "[1]")) +
+		route("large", who("who", "{}", `{ a = "`+strings.Repeat("a", 70000)+`" }`)) +
+		route("data", who("who", ada, `{ tenant = "t1", n = [1] }`), "  filter \"reader\" {\n    from = \"who\"\n  }\n") +
+		route("no-data", who("who", ada, "null"), "  filter \"reader\" {\n    from = \"who\"\n  }\n") +
+		route("stranger", who("who", ada, "{ a = 1 }"), "  filter \"stranger\" {\n    from = \"who\"\n  }\n"),
+	})
+	for path, want := range map[string]struct {
+		status    int
+		body, log string
+	}{
+		"set":       {200, "ada||admin", ""},
+		"twice":     {200, "ada|shop|admin", ""},
+		"denied":    {500, "", "allow.auth is not set"},
+		"control":   {500, "", "control characters"},
+		"long":      {500, "", "control characters"},
+		"no-object": {500, "", "not a JSON object"},
+		"large":     {500, "", "more than 64 KiB"},
+		"data":      {200, `{"auth":{"subject":"ada","claims":{"n":1.5,"role":"admin"}},"data":{"n":[1],"tenant":"t1"},"ok":true}`, ""},
+		"no-data":   {200, `{"auth":{"subject":"ada","claims":{"n":1.5,"role":"admin"}},"data":null,"ok":false}`, ""},
+		"stranger":  {500, "", "allow.call does not name it"},
+	} {
+		before := len(r.log.String())
+		status, _, body := r.get("/" + path)
+		if status != want.status || want.body != "" && body != want.body || !strings.Contains(r.log.String()[before:], want.log) {
+			t.Errorf("%s: got %d %s\n%s", path, status, body, r.log.String()[before:])
+		}
+	}
+	for _, want := range []string{`headgate_plugin_denials_total{plugin="nobody"} 1`, `headgate_plugin_denials_total{plugin="stranger"} 1`, `headgate_plugin_denials_total{plugin="who"} 0`} {
+		if !strings.Contains(r.admin("/metrics"), want) {
+			t.Errorf("no %s", want)
+		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 // Env is what all guests of one plugin share. It is immutable.
 type Env struct {
+	// Name is the plugin's.
+	Name string
 	// Read and Write are the header fields that the guest may see and change.
 	Read, Write abi.Names
 	// MaxBody bounds what a guest writes into a body.
@@ -26,6 +28,10 @@ type Env struct {
 	// Namespaces are those of State that the guest may use.
 	Namespaces map[string]bool
 	State      State
+	// Auth lets the guest see and say who the caller is.
+	Auth bool
+	// Call are the plugins and policies whose published data the guest may read.
+	Call map[string]bool
 }
 
 // Guest is one instance, seen through its ABI. It is the context of every call

@@ -21,6 +21,8 @@ const (
 // mean the same.
 const (
 	absent  = stateAbsent  // there is none
+	denied  = stateDenied  // nothing grants it
+	large   = stateLarge   // beyond a limit
 	invalid = stateInvalid // an argument does not mean anything
 )
 

@@ -4,7 +4,6 @@
 package headgatetest
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -24,6 +23,9 @@ type Filter struct {
 	kept    map[[2]string][]byte
 	taken   map[[2]string]uint32
 	values  []json.RawMessage
+	auth    []byte
+	// published is what others did, by name.
+	published map[string][]byte
 }
 
 // New makes a registered filter with a configuration in JSON; the test fails if
@@ -44,20 +46,6 @@ type Fetcher func(headgate.FetchRequest) (*headgate.FetchResponse, error)
 // allow.fetch names nothing.
 func (f *Filter) WithFetch(answer Fetcher) *Filter {
 	f.fetch = answer
-	return f
-}
-
-// WithValues sets what the expressions of the configuration are, which has
-// {"$expr": 0} for the first. One without a value fails.
-func (f *Filter) WithValues(values ...any) *Filter {
-	f.values = nil
-	for _, v := range values {
-		p, err := json.Marshal(v)
-		if err != nil {
-			panic("headgatetest: " + err.Error())
-		}
-		f.values = append(f.values, p)
-	}
 	return f
 }
 
@@ -85,7 +73,7 @@ func (f *Filter) Request(method, uri string, headers ...string) *Exchange {
 // RequestBody runs the request side for a request with a body.
 func (f *Filter) RequestBody(method, uri, body string, headers ...string) *Exchange {
 	e := &Exchange{f: f, Method: method, URI: uri}
-	e.h = fake{e: e, id: "test-request", status: 200}
+	e.h = fake{e: e, id: "test-request", status: 200, auth: f.auth}
 	for _, h := range headers {
 		e.h.heads[host.Request].add(split(h))
 	}
@@ -171,6 +159,8 @@ type fake struct {
 	bodies   [2][]byte
 	wrote    [2]bool
 	response bool // the response side runs
+
+	auth, published []byte
 }
 
 func (f *fake) Values(kind uint32, name string) []string { return f.heads[kind].values(name) }
@@ -264,70 +254,6 @@ func (f *fake) Fetch(method, url, fields string, body []byte, timeoutMS uint32) 
 		return -3, nil, nil
 	}
 	return int32(answer.Status), answer.Header, answer.Body
-}
-
-// StateGet implements host.Host: in a test every namespace is granted, and values
-// live as long as the filter.
-func (f *fake) StateGet(namespace, key string) ([]byte, int32) {
-	v, ok := f.e.f.kept[[2]string{namespace, key}]
-	if !ok {
-		return nil, -1
-	}
-	return slices.Clone(v), int32(len(v))
-}
-
-// StateSet implements host.Host.
-func (f *fake) StateSet(namespace, key string, value []byte, _ uint32) int32 {
-	if f.e.f.kept == nil {
-		f.e.f.kept = map[[2]string][]byte{}
-	}
-	f.e.f.kept[[2]string{namespace, key}] = slices.Clone(value)
-	return 0
-}
-
-// StateDelete implements host.Host.
-func (f *fake) StateDelete(namespace, key string) int32 {
-	if _, ok := f.e.f.kept[[2]string{namespace, key}]; !ok {
-		return 0
-	}
-	delete(f.e.f.kept, [2]string{namespace, key})
-	return 1
-}
-
-// StateSwap implements host.Host.
-func (f *fake) StateSwap(namespace, key string, old []byte, absent bool, value []byte, ttlMS uint32) int32 {
-	have, ok := f.e.f.kept[[2]string{namespace, key}]
-	if ok == absent || ok && !bytes.Equal(have, old) {
-		return 0
-	}
-	f.StateSet(namespace, key, value, ttlMS)
-	return 1
-}
-
-// StateTake implements host.Host: it counts up to the burst, and nothing comes
-// back.
-func (f *fake) StateTake(namespace, key string, _, events, _, burst, cost uint32) (int32, uint32, uint32, uint32) {
-	if events == 0 {
-		return -4, 0, 0, 0
-	}
-	if f.e.f.taken == nil {
-		f.e.f.taken = map[[2]string]uint32{}
-	}
-	used, most := f.e.f.taken[[2]string{namespace, key}], max(events, burst)
-	if used+cost > most {
-		return 0, most - used, 1000, 1000
-	}
-	f.e.f.taken[[2]string{namespace, key}] = used + cost
-	return 1, most - used - cost, 0, 1000
-}
-
-// Value implements host.Host.
-func (f *fake) Value(index uint32) ([]byte, int32) {
-	if int(index) >= len(f.e.f.values) {
-		f.Fail("the expression has no value")
-		return nil, -4
-	}
-	return host.Kind(f.e.f.values[index])
 }
 
 func (f *fake) LogEnabled(int32) bool { return true }

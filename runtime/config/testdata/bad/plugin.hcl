@@ -28,6 +28,12 @@ plugin "unknown" {
   source = "../good/geo.module"
   allow {
     fetch = [upstream.u] # ERROR: There is no upstream "u"
+    auth  = "yes"        # ERROR: true or false
+    call  = [
+      plugin.nobody,  # ERROR: There is no plugin "nobody"
+      policy.nothing, # ERROR: There is no policy "nothing"
+      "geo",          # ERROR: plugin.
+    ]
   }
 }
 plugin "remote" {

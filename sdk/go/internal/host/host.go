@@ -70,6 +70,12 @@ type Host interface {
 	// negative number.
 	Value(index uint32) (text []byte, kind int32)
 
+	// Identities and published data are JSON; a negative number says what is wrong.
+	AuthGet() ([]byte, int32)
+	AuthSet(identity []byte) int32
+	Publish(data []byte) int32
+	Published(name string) ([]byte, int32)
+
 	LogEnabled(level int32) bool
 	Log(level int32, message string)
 	Fail(message string)

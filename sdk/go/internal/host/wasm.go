@@ -76,6 +76,18 @@ func getRequestID(buf unsafe.Pointer, limit uint32) uint32
 //go:wasmimport headgate_v1 value
 func value(index uint32, buf unsafe.Pointer, limit uint32) int64
 
+//go:wasmimport headgate_v1 auth_get
+func authGet(buf unsafe.Pointer, limit uint32) int32
+
+//go:wasmimport headgate_v1 auth_set
+func authSet(identity unsafe.Pointer, size uint32) int32
+
+//go:wasmimport headgate_v1 publish
+func publish(data unsafe.Pointer, size uint32) int32
+
+//go:wasmimport headgate_v1 published
+func published(name string, buf unsafe.Pointer, limit uint32) int32
+
 //go:wasmimport headgate_v1 fail
 func giveUp(message string)
 
@@ -263,8 +275,13 @@ func (Wasm) Fetch(method, url, fields string, body []byte, timeoutMS uint32) (in
 
 // StateGet implements Host.
 func (Wasm) StateGet(namespace, key string) ([]byte, int32) {
+	return optional(func(buf unsafe.Pointer, limit uint32) int32 { return stateGet(namespace, key, buf, limit) })
+}
+
+// optional reads what there may be with a buffer that is large enough.
+func optional(f func(buf unsafe.Pointer, limit uint32) int32) ([]byte, int32) {
 	for {
-		n := stateGet(namespace, key, unsafe.Pointer(unsafe.SliceData(scratch)), uint32(len(scratch)))
+		n := f(unsafe.Pointer(unsafe.SliceData(scratch)), uint32(len(scratch)))
 		if n < 0 {
 			return nil, n
 		}
@@ -297,6 +314,24 @@ func (Wasm) StateTake(namespace, key string, algorithm, events, windowMS, burst,
 	var out [3]uint32
 	n := stateTake(namespace, key, algorithm, events, windowMS, burst, cost, unsafe.Pointer(&out))
 	return n, out[0], out[1], out[2]
+}
+
+// AuthGet implements Host.
+func (Wasm) AuthGet() ([]byte, int32) { return optional(authGet) }
+
+// AuthSet implements Host.
+func (Wasm) AuthSet(identity []byte) int32 {
+	return authSet(unsafe.Pointer(unsafe.SliceData(identity)), uint32(len(identity)))
+}
+
+// Publish implements Host.
+func (Wasm) Publish(data []byte) int32 {
+	return publish(unsafe.Pointer(unsafe.SliceData(data)), uint32(len(data)))
+}
+
+// Published implements Host.
+func (Wasm) Published(name string) ([]byte, int32) {
+	return optional(func(buf unsafe.Pointer, limit uint32) int32 { return published(name, buf, limit) })
 }
 
 // Value implements Host.

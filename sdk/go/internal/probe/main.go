@@ -10,6 +10,8 @@ import (
 
 func init() { // what c-shared modules have instead of main
 	headgate.Register("value", func(c values) (headgate.Filter, error) { return &c, nil })
+	headgate.Register("auth", func(c auth) (headgate.Filter, error) { return &c, nil })
+	headgate.Register("published", func(c published) (headgate.Filter, error) { return &c, nil })
 }
 
 func main() {}
@@ -42,4 +44,42 @@ func (c *values) Request(x *headgate.Exchange) headgate.Verdict {
 		named[k] = x.JSON(v)
 	}
 	return answer(x, map[string]any{"text": x.Value(c.Text), "any": x.JSON(c.Any), "list": list, "by_name": named})
+}
+
+type auth struct {
+	Set  json.RawMessage
+	Data json.RawMessage
+}
+
+// Request implements headgate.Filter. It goes on, with errors as its failure.
+func (c *auth) Request(x *headgate.Exchange) headgate.Verdict {
+	var a headgate.Auth
+	if err := json.Unmarshal(c.Set, &a); err != nil {
+		return x.Fail(err)
+	}
+	if err := x.SetAuth(a); err != nil {
+		return x.Fail(err)
+	}
+	if c.Data != nil {
+		if err := x.Publish(c.Data); err != nil {
+			return x.Fail(err)
+		}
+	}
+	return headgate.Continue
+}
+
+type published struct{ From string }
+
+// Request implements headgate.Filter.
+func (c *published) Request(x *headgate.Exchange) headgate.Verdict {
+	a, err := x.Auth()
+	if err != nil {
+		return x.Fail(err)
+	}
+	var v any
+	ok, err := x.Published(c.From, &v)
+	if err != nil {
+		return x.Fail(err)
+	}
+	return answer(x, map[string]any{"auth": a, "ok": ok, "data": v})
 }
