@@ -11,11 +11,12 @@ import (
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
-// call is a request of the guest's own that is under way.
+// call is a request of the guest's own that is under way. As in Envoy it belongs
+// to the root context, whichever context made it: the guest switches to that one
+// when it is called back.
 type call struct {
 	token  uint32
 	root   *root
-	stream *Stream // nil: of the root context
 	grpc   bool
 	cancel context.CancelFunc
 }
@@ -27,19 +28,17 @@ const (
 	maxAnswer = 16 << 20
 )
 
-// cancel gives calls up.
-func (g *Guest) cancel(which func(*call) bool) {
-	for token, c := range g.calls {
-		if which(c) {
-			c.cancel()
-			delete(g.calls, token)
-		}
+// cancel gives all calls up.
+func (g *Guest) cancel() {
+	for _, c := range g.calls {
+		c.cancel()
 	}
+	clear(g.calls)
 }
 
 // send starts a request and tells the guest its token.
 func (g *Guest) send(to string, q *exchange.Fetch, grpc bool, tokenPtr uint64) status {
-	if g.root == nil || g.stream != nil && g.stream.over || len(g.calls) >= maxCalls {
+	if g.root == nil || len(g.calls) >= maxCalls {
 		return internalFailure
 	}
 	if g.env.Fetcher == nil || !g.env.Fetch[to] {
@@ -52,12 +51,12 @@ func (g *Guest) send(to string, q *exchange.Fetch, grpc bool, tokenPtr uint64) s
 		return s
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &call{token: g.tokens, root: g.root, stream: g.stream, grpc: grpc, cancel: cancel}
+	c := &call{token: g.tokens, root: g.root, grpc: grpc, cancel: cancel}
 	g.calls[c.token] = c
 	q.Limit = int64(min(g.env.MaxBody, maxAnswer))
 	x := &exchange.Exchange{}
 	conn := &exchange.Conn{Listener: &exchange.ListenerInfo{}}
-	if s := c.stream; s != nil && s.x != nil {
+	if s := g.stream; s != nil && s.x != nil {
 		x.ID, x.RemoteIP, x.Memory, conn = s.x.ID, s.x.RemoteIP, s.x.Memory, s.x.Conn
 	}
 	x.Begin(ctx, conn, exchange.NoFront{})
@@ -92,16 +91,10 @@ func (g *Guest) complete(ctx context.Context, c *call, x *exchange.Exchange, to 
 
 // answered calls the guest back.
 func (g *Guest) answered(c *call, q *exchange.Fetch, failed error) error {
-	g.about(c.root, c.stream, stageNone)
-	if c.stream != nil {
-		g.stage, g.buffer = c.stream.stageNow()
-	}
+	g.about(c.root, nil, stageNone)
 	g.answer = q
 	defer func() { g.answer = nil }()
 	id := uint64(c.root.id)
-	if c.stream != nil {
-		id = uint64(c.stream.id)
-	}
 	if c.grpc {
 		return g.answeredGRPC(id, c, q, failed)
 	}
@@ -128,9 +121,15 @@ func httpCall(g *Guest, a []uint64) status {
 	q := &exchange.Fetch{
 		Scheme: "http", Body: append([]byte(nil), body...), Timeout: milliseconds(a[8]),
 	}
-	if !pairsOf(fields, func(name, value []byte) bool { return g.callField(q, name, value) }) ||
-		q.Method == "" || q.Path == "" || q.Authority == "" || q.Method == "CONNECT" {
+	host := false // it may be empty
+	if !pairsOf(fields, func(name, value []byte) bool {
+		host = host || string(name) == ":authority" || string(name) == "host"
+		return g.callField(q, name, value)
+	}) || q.Method == "" || q.Path == "" || !host || q.Method == "CONNECT" {
 		return badArgument
+	}
+	if q.Authority == "" {
+		q.Authority = string(name)
 	}
 	return g.send("upstream://"+string(name), q, false, a[9])
 }
@@ -152,7 +151,7 @@ func (g *Guest) callField(q *exchange.Fetch, name, value []byte) bool {
 		return strings.HasPrefix(path, "/") && !strings.ContainsAny(string(value), " #") && printable(value)
 	case ":authority", "host":
 		q.Authority = string(value)
-		return validAuthority(value)
+		return len(value) == 0 || validAuthority(value)
 	case ":scheme":
 		return true
 	}

@@ -184,7 +184,7 @@ func (g *Guest) Close() {
 	for _, r := range g.roots {
 		r.stop()
 	}
-	g.cancel(func(*call) bool { return true })
+	g.cancel()
 	for _, s := range g.streams {
 		if s.err == nil {
 			s.err = errGone

@@ -232,7 +232,6 @@ func (s *Stream) Done() {
 func (s *Stream) finish() error {
 	g := s.g
 	s.over, s.err = true, errOver
-	g.cancel(func(c *call) bool { return c.stream == s })
 	s.wake()
 	for _, b := range []*body{&s.request, &s.response} {
 		if b.s != nil {

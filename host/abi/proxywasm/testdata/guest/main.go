@@ -237,6 +237,7 @@ func onRequestHeaders(id, n, end uint32) uint32 {
 func onHTTPCallResponse(_, token, headers, size, trailers uint32) {
 	id := waiting[token]
 	delete(waiting, token)
+	setEffective(id)
 	if headers == 0 {
 		reply(503, "the call failed", -1)
 		return
@@ -249,7 +250,6 @@ func onHTTPCallResponse(_, token, headers, size, trailers uint32) {
 	}
 	extra, _ := header(6, "x-user")
 	set(0, "x-user", extra+" "+text+" "+fmt.Sprint(trailers))
-	setEffective(id)
 	if mode(id) == "response call" {
 		continueStream(1)
 		return
@@ -260,6 +260,7 @@ func onHTTPCallResponse(_, token, headers, size, trailers uint32) {
 //go:wasmexport proxy_on_grpc_receive
 func onGRPCReceive(_, token, size uint32) {
 	text, _ := buffer(5, 0, size)
+	setEffective(waiting[token])
 	set(0, "x-grpc", text)
 	delete(waiting, token)
 	continueStream(0)
@@ -271,7 +272,9 @@ func onGRPCClose(_, token, code uint32) {
 	var n uint32
 	p, size := o.ptrs()
 	getStatus(unsafe.Pointer(&n), p, size)
-	reply(502, fmt.Sprint("grpc ", code, " ", n, " ", o.text()), -1)
+	text := o.text()
+	setEffective(waiting[token])
+	reply(502, fmt.Sprint("grpc ", code, " ", n, " ", text), -1)
 }
 
 //go:wasmexport proxy_on_queue_ready
