@@ -12,6 +12,9 @@ WASM   = GOOS=wasip1 GOARCH=wasm $(GO) build -ldflags='-s -w' -buildmode=c-share
 STD    = host/builtin/files/std.wasm
 TENANT = examples/quickstart/tenant.wasm
 SDK    := $(shell find sdk/go -name '*.go' ! -name '*_test.go') sdk/go/go.mod
+SDKZIP = cmd/headgate/internal/scaffold/files/sdk.zip
+SDKS   = go
+SDKSRC := $(shell find $(addprefix sdk/,$(SDKS)) -type f ! -name '*_test.go' ! -name '*.wasm' ! -path '*/target/*' ! -path '*/node_modules/*')
 FIRST  := $(shell find plugins -name '*.go' ! -name '*_test.go') plugins/go.mod
 
 .PHONY: all run build plugins test test-race test-full bench bench-peers bench-policies lint fmt reference clean
@@ -27,13 +30,17 @@ build: plugins
 	$(GO) build -trimpath -ldflags='-s -w' -o bin/headgate ./cmd/headgate
 
 ## plugins: what is compiled to WebAssembly, if its sources changed
-plugins: $(STD) $(TENANT)
+plugins: $(STD) $(TENANT) $(SDKZIP)
 
 $(STD): $(FIRST) $(SDK)
 	cd plugins && $(WASM) -o ../$(STD) ./std
 
 $(TENANT): $(SDK)
 	cd sdk/go && $(WASM) -o ../../$(TENANT) ./examples/tenant
+
+# What headgate plugin new puts into projects.
+$(SDKZIP): $(SDKSRC) cmd/headgate/internal/scaffold/pack/main.go
+	$(GO) run ./cmd/headgate/internal/scaffold/pack $(SDKZIP) sdk $(SDKS)
 
 ## test: the tests of all three modules
 test: plugins
@@ -82,4 +89,4 @@ fmt: build
 	bin/headgate fmt examples
 
 clean:
-	rm -rf bin $(STD) $(TENANT)
+	rm -rf bin $(STD) $(TENANT) $(SDKZIP)

@@ -43,7 +43,7 @@ func commands() []command {
 		{"explain", "tell where a request goes and why", runExplain},
 		{"plan", "tell what a reload would change", runPlan},
 		{"fmt", "lay configuration files out in the canonical way", runFmt},
-		{"plugin", "get plugins from the network", runPlugin},
+		{"plugin", "make, build, test and get WebAssembly plugins", runPlugin},
 		{"policy", "check, test, format and try Rego policies", runPolicy},
 		{"schema", "describe the configuration language", runSchema},
 		{"completion", "complete commands in a shell", runCompletion},

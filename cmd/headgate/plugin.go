@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/headgate/headgate/runtime/gateway"
 )
@@ -10,13 +11,18 @@ import (
 const pluginUsage = `
 Work on WebAssembly plugins. Each command has -h.
 
+  headgate plugin new hello
+  headgate plugin build ./hello
+  headgate plugin test ./hello
   headgate plugin pull DIR
-  headgate plugin pull -update DIR
 `
 
 // pluginCommands are the commands below plugin.
 func pluginCommands() []command {
 	return []command{
+		{"new", "make the folder of a plugin", runPluginNew},
+		{"build", "compile a plugin", runPluginBuild},
+		{"test", "play golden exchanges against a plugin", runPluginTest},
 		{"pull", "get the plugins that a configuration takes from the network", runPluginPull},
 	}
 }
@@ -34,9 +40,24 @@ func runPlugin(args []string, s streams) int {
 	case done:
 		return code
 	case len(rest) == 0:
-		return f.misuse(s, "name what to do: pull")
+		return f.misuse(s, "name what to do: %s", names(all))
 	}
 	return f.misuse(s, "there is no command %q.%s", rest[0], suggest(rest[0], all))
+}
+
+// names lists commands as a sentence does.
+func names(all []command) string {
+	var b strings.Builder
+	for i, c := range all {
+		switch {
+		case i > 0 && i == len(all)-1:
+			b.WriteString(" or ")
+		case i > 0:
+			b.WriteString(", ")
+		}
+		b.WriteString(c.name)
+	}
+	return b.String()
 }
 
 const pluginPullUsage = `
