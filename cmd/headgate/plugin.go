@@ -23,6 +23,8 @@ func pluginCommands() []command {
 		{"new", "make the folder of a plugin", runPluginNew},
 		{"build", "compile a plugin", runPluginBuild},
 		{"test", "play golden exchanges against a plugin", runPluginTest},
+		{"inspect", "tell what a module is and needs", runPluginInspect},
+		{"bench", "measure what a plugin costs", runPluginBench},
 		{"pull", "get the plugins that a configuration takes from the network", runPluginPull},
 	}
 }

@@ -44,6 +44,8 @@ type Plugin struct {
 		// Fetch are upstream://NAME and origins.
 		Fetch   []string `json:"fetch"`
 		State   []string `json:"state"`
+		Auth    bool     `json:"auth"`
+		Call    []string `json:"call"`
 		Headers struct {
 			Read  []string `json:"read"`
 			Write []string `json:"write"`
@@ -259,6 +261,14 @@ func (f *File) started() time.Time {
 		return f.exchanges[0].clock
 	}
 	return f.clock
+}
+
+// buffer bounds the bodies that the plugin wants whole.
+func (f *File) buffer() int64 {
+	if f.plugin.Limits.Buffer > 0 {
+		return f.plugin.Limits.Buffer
+	}
+	return 1 << 20
 }
 
 // refuses reports whether the configuration is meant to be refused.

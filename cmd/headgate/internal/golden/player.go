@@ -102,16 +102,7 @@ func (p *Player) Play(ctx context.Context, f *File) (*Result, error) {
 }
 
 func (p *Player) play(ctx context.Context, f *File, w *world) (refused string, out []outcome, err error) {
-	p.played++
-	plugin, err := p.host.Plugin(ctx, f.plugin.Spec(fmt.Sprintf("plugin-%d", p.played), p.wasm))
-	if err != nil {
-		return "", nil, err
-	}
-	if p.last != nil {
-		p.last.Close()
-	}
-	p.last = plugin
-	filter, err := plugin.Filter(ctx, f.config)
+	filter, err := p.filter(ctx, f)
 	var refusal *abi.ConfigError
 	switch {
 	case errors.As(err, &refusal):
@@ -119,21 +110,27 @@ func (p *Player) play(ctx context.Context, f *File, w *world) (refused string, o
 	case err != nil:
 		return "", nil, err
 	}
-	buffer := f.plugin.Limits.Buffer
-	if buffer <= 0 {
-		buffer = 1 << 20
-	}
 	for i, s := range f.exchanges {
-		w.mu.Lock()
-		w.answers = append(append([]mock(nil), s.answers...), f.answers...)
-		w.mu.Unlock()
+		w.begin(s, f)
 		w.clock.Store(&s.clock)
-		w.said()
-		r := run{filter: filter, scene: s, buffer: buffer, x: newExchange(ctx, i+1, s.clock)}
-		o := r.outcome(w)
-		out = append(out, o)
+		r := run{filter: filter, scene: s, buffer: f.buffer(), x: newExchange(ctx, i+1, s.clock)}
+		out = append(out, r.outcome(w))
 	}
 	return "", out, nil
+}
+
+// filter makes the filter of a file, in an instance of its own.
+func (p *Player) filter(ctx context.Context, f *File) (exchange.Filter, error) {
+	p.played++
+	plugin, err := p.host.Plugin(ctx, f.plugin.Spec(fmt.Sprintf("plugin-%d", p.played), p.wasm))
+	if err != nil {
+		return nil, err
+	}
+	if p.last != nil {
+		p.last.Close()
+	}
+	p.last = plugin
+	return plugin.Filter(ctx, f.config)
 }
 
 // Spec is the plugin as the host takes it.
@@ -142,7 +139,7 @@ func (p *Plugin) Spec(name string, wasm []byte) host.Spec {
 		Name: name, Wasm: wasm, Filter: p.Filter, VMConfig: p.VMConfig, Concurrency: p.Concurrency,
 		Memory: p.Limits.Memory, CPU: time.Duration(p.Limits.CPU), Deadline: time.Duration(p.Limits.Deadline),
 		HeadersRead: p.Allow.Headers.Read, HeadersWrite: p.Allow.Headers.Write,
-		Fetch: p.Allow.Fetch, Namespaces: p.Allow.State, Env: p.Env, Instances: 1,
+		Fetch: p.Allow.Fetch, Namespaces: p.Allow.State, Auth: p.Allow.Auth, Call: p.Allow.Call, Env: p.Env, Instances: 1,
 	}
 }
 

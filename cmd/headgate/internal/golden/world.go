@@ -27,6 +27,7 @@ type world struct {
 	answers []mock // those that are left
 	fetched strings.Builder
 	log     strings.Builder
+	discard bool // nobody wants to know what was fetched and logged
 }
 
 func (w *world) time() time.Time { return *w.clock.Load() }
@@ -44,7 +45,9 @@ func (w *world) Fetch(_ context.Context, _ *exchange.Exchange, to string, q *exc
 	if w.fetched.Len() > 0 {
 		w.fetched.WriteByte('\n')
 	}
-	w.fetched.WriteString(m.String())
+	if !w.discard {
+		w.fetched.WriteString(m.String())
+	}
 	answer, ok := w.next(q.Method, url)
 	switch {
 	case !ok:
@@ -82,14 +85,20 @@ func (w *world) next(method, url string) (m mock, ok bool) {
 	return m, at >= 0
 }
 
-// said returns what was fetched and logged since the last call.
+// begin makes w ready for an exchange of a file.
+func (w *world) begin(s *scene, f *File) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers = append(append(w.answers[:0], s.answers...), f.answers...)
+	w.fetched.Reset()
+	w.log.Reset()
+}
+
+// said returns what was fetched and logged in the exchange.
 func (w *world) said() (fetched, log string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	fetched, log = w.fetched.String(), w.log.String()
-	w.fetched.Reset()
-	w.log.Reset()
-	return fetched, log
+	return w.fetched.String(), w.log.String()
 }
 
 // logger is a slog.Handler that writes the messages of plugins into a world, one
@@ -104,6 +113,9 @@ func (l logger) Handle(_ context.Context, r slog.Record) error {
 	w := l.p.world()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.discard {
+		return nil
+	}
 	text := bytes.ReplaceAll([]byte(r.Message), []byte("\n"), []byte("\n\t"))
 	fmt.Fprintf(&w.log, "%s %s\n", strings.ToLower(r.Level.String()), text)
 	return nil
