@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,6 +167,87 @@ func TestProxyWasm(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the metrics lack %s", want)
 		}
+	}
+}
+
+// TestProxyWasmGRPC has a guest ask a gRPC service, and one change trailers.
+func TestProxyWasmGRPC(t *testing.T) {
+	checkLeaks(t)
+	wasm := hosttest.BuildGo(t, filepath.Join("..", "..", "host", "abi", "proxywasm"), "./testdata/guest")
+	var code atomic.Value
+	code.Store("0")
+	service, _ := h2cBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.URL.Path != "/test.Service/Check" || r.Header.Get("Content-Type") != "application/grpc" || r.Header.Get("Te") != "trailers" ||
+			r.Header.Get("X-Meta") != "1" || string(body) != "\x00\x00\x00\x00\x05hello" {
+			w.WriteHeader(400)
+			return
+		}
+		w.Header().Set("Content-Type", "application/grpc")
+		w.Header().Set("Trailer", "grpc-status, grpc-message")
+		if code.Load() == "0" {
+			w.Write([]byte("\x00\x00\x00\x00\x02ok"))
+		}
+		w.Header().Set("grpc-status", code.Load().(string))
+		w.Header().Set("grpc-message", "said so")
+	})
+	app, _ := h2cBackend(t, told)
+	r := start(t, map[string]string{"routes.hcl": fmt.Sprintf(`
+upstream "auth" {
+  endpoint %q {}
+  protocol = "h2c"
+}
+upstream "app" {
+  endpoint %q {}
+  protocol = "h2c"
+}
+plugin "guest" {
+  source = %q
+  allow {
+    fetch = [upstream.auth]
+  }
+}
+route "grpc" {
+  path_prefix = "/grpc"
+  filter "guest" { config = "grpc" }
+  upstream = upstream.app
+}
+route "trailers" {
+  path_prefix = "/trailers"
+  filter "guest" { config = "trailers" }
+  upstream = upstream.app
+}
+`, service, app, wasm)})
+	if status, _, body := r.get("/grpc"); status != 200 || !strings.Contains(body, "X-Grpc: ok") {
+		t.Errorf("%d %q", status, body)
+	}
+	code.Store("7")
+	if status, _, body := r.get("/grpc"); status != 502 || body != "grpc 7 7 said so" {
+		t.Errorf("%d %q", status, body)
+	}
+
+	tr := &http.Transport{Protocols: new(http.Protocols)}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	defer tr.CloseIdleConnections()
+	q, err := http.NewRequest("POST", r.base+"/trailers", io.MultiReader(strings.NewReader("some"), strings.NewReader("thing")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Trailer = http.Header{"X-Trailer": {"up"}}
+	res, err := tr.RoundTrip(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if err != nil || !strings.HasSuffix(string(body), "something") {
+		t.Errorf("%q %v", body, err)
+	}
+	if !strings.Contains(r.log.String(), "trailer: up seen 1") {
+		t.Error("the plugin did not see the trailer of the request")
+	}
+	if got := res.Trailer.Get("X-Trailer"); got != "down seen 1" {
+		t.Errorf("the trailer of the response is %q", got)
 	}
 }
 

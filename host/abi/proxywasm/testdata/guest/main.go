@@ -343,6 +343,8 @@ func onRequestTrailers(id, n uint32) uint32 {
 	if mode(id) == "trailers" {
 		v, _ := header(1, "x-trailer")
 		set(1, "x-trailer", v+" seen "+fmt.Sprint(n))
+		now, _ := header(1, "x-trailer")
+		say(2, "trailer: "+now)
 	}
 	return 0
 }
