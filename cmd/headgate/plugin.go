@@ -25,6 +25,7 @@ func pluginCommands() []command {
 		{"test", "play golden exchanges against a plugin", runPluginTest},
 		{"inspect", "tell what a module is and needs", runPluginInspect},
 		{"bench", "measure what a plugin costs", runPluginBench},
+		{"run", "serve a plugin while it is being written", runPluginRun},
 		{"pull", "get the plugins that a configuration takes from the network", runPluginPull},
 	}
 }
