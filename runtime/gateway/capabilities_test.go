@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -147,6 +149,49 @@ func TestAuthOfPlugins(t *testing.T) {
 	for _, want := range []string{`headgate_plugin_denials_total{plugin="nobody"} 1`, `headgate_plugin_denials_total{plugin="stranger"} 1`, `headgate_plugin_denials_total{plugin="who"} 0`} {
 		if !strings.Contains(r.admin("/metrics"), want) {
 			t.Errorf("no %s", want)
+		}
+	}
+}
+
+func TestJSONOfPlugins(t *testing.T) {
+	checkLeaks(t)
+	addr := backend(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	route := func(name, own string) string {
+		return probePlugin(t, name, "json", "") + fmt.Sprintf("route %[1]q {\n  path = \"/%[1]s\"\n  buffer = \"64KiB\"\n  filter %[1]q {\n    own = %[2]s\n  }\n  upstream = upstream.echo\n}\n", name, own)
+	}
+	r := start(t, map[string]string{"routes.hcl": fmt.Sprintf("upstream \"echo\" {\n  endpoint %q {}\n}\n", addr) + route("body", "false") + route("own", "true")})
+	doc := `{"user": {"id": 12345678901234567890, "email": "a@b"}, "items": [{"p": 1}, {"p": 20}]}`
+	bad := "not a document, or not a path or a value"
+	for _, c := range []struct {
+		body, headers, want string
+	}{
+		{doc, "x-get: user.id", `{"get":[12345678901234567890,true,""],"valid":true}`},
+		{doc, "x-get: user.email", `{"get":["a@b",true,""],"valid":true}`},
+		{doc, "x-get: items.#(p>10).p", `{"get":[20,true,""],"valid":true}`},
+		{doc, "x-get: items.#", `{"get":[2,true,""],"valid":true}`},
+		{doc, "x-get: items.#.p", `{"get":[[1,20],true,""],"valid":true}`},
+		{doc, "x-get: nothing", `{"get":[null,false,""],"valid":true}`},
+		{doc, "x-get: user.@this", `{"get":[null,false,"` + bad + `"],"valid":true}`},
+		{doc, "x-get: [user,user]", `{"get":[null,false,"` + bad + `"],"valid":true}`},
+		{doc, "x-get: items.#([p,p].#=2)", `{"get":[null,false,"` + bad + `"],"valid":true}`},
+		{doc, "x-get: " + strings.Repeat("a", 300), `{"get":[null,false,"` + bad + `"],"valid":true}`},
+		{`{"@type": "x"}`, "x-get: @type", `{"get":["x",true,""],"valid":true}`},
+		{`{"n": null}`, "x-get: n", `{"get":[null,true,""],"valid":true}`},
+		{`no JSON`, "x-get: n", `{"get":[null,false,"` + bad + `"],"valid":false}`},
+		{``, "x-get: n", `{"get":[null,false,"` + bad + `"],"valid":false}`},
+		{strings.Repeat("[", 2000) + strings.Repeat("]", 2000), "x-get: 0", `{"get":[null,false,"` + bad + `"],"valid":false}`},
+		{doc, "x-set: user.email\nx-value: {\"a\": 1}\nx-forward: 1", `{"user": {"id": 12345678901234567890, "email": {"a":1}}, "items": [{"p": 1}, {"p": 20}]}`},
+		{doc, "x-delete: user\nx-set: items.-1\nx-value: 3\nx-forward: 1", `{ "items": [{"p": 1}, {"p": 20},3]}`},
+		{doc, "x-set: a.b.c\nx-value: true\nx-get: a", `{"get":[{"b":{"c":true}},true,""],"set":"","valid":true}`},
+		{doc, "x-set: a.99999999\nx-value: 1", `{"set":"` + bad + `","valid":true}`},
+		{doc, "x-set: a.\\99999999\nx-value: 1", `{"set":"` + bad + `","valid":true}`},
+		{doc, "x-set: items.#.p\nx-value: 1", `{"set":"` + bad + `","valid":true}`},
+	} {
+		for _, path := range []string{"/body", "/own"} {
+			status, _, body := r.do("POST", path, c.body, strings.Split(c.headers, "\n")...)
+			if status != 200 || body != c.want {
+				t.Errorf("%s %.60s\n%.60s: got %d\n%s\nwant\n%s", path, c.headers, c.body, status, body, c.want)
+			}
 		}
 	}
 }

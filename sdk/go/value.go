@@ -69,17 +69,7 @@ func (x *Exchange) Value(v Value) string {
 // JSON returns what a setting is for this exchange, as JSON; nil if its expression
 // fails.
 func (x *Exchange) JSON(v Value) json.RawMessage {
-	text, kind := x.evaluate(v)
-	switch {
-	case kind == host.ValueNull:
-		return json.RawMessage("null")
-	case kind == host.ValueString:
-		p, _ := json.Marshal(string(text)) // a string always has a JSON text
-		return p
-	case kind > 0:
-		return text
-	}
-	return nil
+	return host.JSON(x.evaluate(v))
 }
 
 func (x *Exchange) evaluate(v Value) (text []byte, kind int32) {

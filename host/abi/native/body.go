@@ -90,22 +90,29 @@ func readBody(g *Guest, stack []uint64) {
 }
 
 func (g *Guest) readBuffered(b *bodyState, m *exchange.Message, dst []byte) (n int, end bool) {
-	p, whole := m.Content()
-	if !whole {
-		// The feature came with this call; otherwise the engine has the body.
-		g.Pause(g.stopBody(m))
-		err := g.x.ReadAhead(m, buffered)
-		g.Resume()
-		if err != nil {
-			failWith("read_body", err)
-		}
-		if p, whole = m.Content(); !whole {
-			fail("read_body: the body is larger than what is buffered for a feature enabled during a call")
-		}
-	}
+	p := g.whole("read_body", m)
 	n = copy(dst, p[min(b.off, len(p)):])
 	b.off += n
 	return n, b.off >= len(p)
+}
+
+// whole returns a body whose buffering is enabled.
+func (g *Guest) whole(function string, m *exchange.Message) []byte {
+	p, whole := m.Content()
+	if whole {
+		return p
+	}
+	// The feature came with this call; otherwise the engine has the body.
+	g.Pause(g.stopBody(m))
+	err := g.x.ReadAhead(m, buffered)
+	g.Resume()
+	if err != nil {
+		failWith(function, err)
+	}
+	if p, whole = m.Content(); !whole {
+		fail(function + ": the body is larger than what is buffered for a feature enabled during a call")
+	}
+	return p
 }
 
 func (g *Guest) readStream(b *bodyState, m *exchange.Message, dst []byte) (n int, end bool) {

@@ -15,6 +15,8 @@ const (
 const (
 	RequestBody uint32 = iota
 	ResponseBody
+	// Data is memory of the plugin's own, for functions that take a body too.
+	Data
 )
 
 // The features.
@@ -69,6 +71,12 @@ type Host interface {
 	// Value evaluates an expression of the configuration: kind and text, or a
 	// negative number.
 	Value(index uint32) (text []byte, kind int32)
+
+	// JSONGet and JSONSet work on a body, or on data if source is Data. JSONSet
+	// returns the new data, or only replaces the body.
+	JSONGet(source uint32, data []byte, path string) (text []byte, kind int32)
+	JSONSet(source uint32, data []byte, path string, value []byte, remove bool) (out []byte, n int32)
+	JSONValid(source uint32, data []byte) bool
 
 	// Identities and published data are JSON; a negative number says what is wrong.
 	AuthGet() ([]byte, int32)

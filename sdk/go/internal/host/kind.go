@@ -5,6 +5,20 @@ import (
 	"strconv"
 )
 
+// JSON is the opposite of Kind; nil for what is no kind.
+func JSON(text []byte, kind int32) json.RawMessage {
+	switch {
+	case kind == ValueNull:
+		return json.RawMessage("null")
+	case kind == ValueString:
+		p, _ := json.Marshal(string(text)) // a string always has a JSON text
+		return p
+	case kind > 0:
+		return text
+	}
+	return nil
+}
+
 // Kind takes a JSON value apart as the gateway does it.
 func Kind(p []byte) (text []byte, kind int32) {
 	var v any

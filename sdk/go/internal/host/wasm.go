@@ -88,6 +88,15 @@ func publish(data unsafe.Pointer, size uint32) int32
 //go:wasmimport headgate_v1 published
 func published(name string, buf unsafe.Pointer, limit uint32) int32
 
+//go:wasmimport headgate_v1 json_get
+func jsonGet(source uint32, data unsafe.Pointer, size uint32, path string, buf unsafe.Pointer, limit uint32) int64
+
+//go:wasmimport headgate_v1 json_set
+func jsonSet(source uint32, data unsafe.Pointer, size uint32, path string, value unsafe.Pointer, valueSize uint32, buf unsafe.Pointer, limit uint32) int32
+
+//go:wasmimport headgate_v1 json_valid
+func jsonValid(source uint32, data unsafe.Pointer, size uint32) uint32
+
 //go:wasmimport headgate_v1 fail
 func giveUp(message string)
 
@@ -332,6 +341,33 @@ func (Wasm) Publish(data []byte) int32 {
 // Published implements Host.
 func (Wasm) Published(name string) ([]byte, int32) {
 	return optional(func(buf unsafe.Pointer, limit uint32) int32 { return published(name, buf, limit) })
+}
+
+// JSONGet implements Host.
+func (Wasm) JSONGet(source uint32, data []byte, path string) ([]byte, int32) {
+	return kinded(func(buf unsafe.Pointer, limit uint32) int64 {
+		return jsonGet(source, unsafe.Pointer(unsafe.SliceData(data)), uint32(len(data)), path, buf, limit)
+	})
+}
+
+// JSONSet implements Host.
+func (Wasm) JSONSet(source uint32, data []byte, path string, value []byte, remove bool) ([]byte, int32) {
+	size := uint32(len(value))
+	if remove {
+		size = 1<<32 - 1
+	}
+	set := func(buf unsafe.Pointer, limit uint32) int32 {
+		return jsonSet(source, unsafe.Pointer(unsafe.SliceData(data)), uint32(len(data)), path, unsafe.Pointer(unsafe.SliceData(value)), size, buf, limit)
+	}
+	if source != Data {
+		return nil, set(nil, 0)
+	}
+	return optional(set)
+}
+
+// JSONValid implements Host.
+func (Wasm) JSONValid(source uint32, data []byte) bool {
+	return jsonValid(source, unsafe.Pointer(unsafe.SliceData(data)), uint32(len(data))) != 0
 }
 
 // Value implements Host.
