@@ -17,6 +17,7 @@ type gateway struct {
 	plain   string // HTTP/1.1
 	tls     string // HTTP/1.1 and h2 over TLS
 	files   []string
+	built   map[string]string // further files, by name
 	command []string
 	check   []string // has the program check its configuration; empty: it can't
 	env     []string
@@ -115,6 +116,15 @@ func furnish(g gateway, conf, dir string, c certificate) error {
 	}
 	for _, name := range g.files {
 		b, err := os.ReadFile(filepath.Join(conf, name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+			return err
+		}
+	}
+	for name, path := range g.built {
+		b, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}

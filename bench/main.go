@@ -77,6 +77,7 @@ type bench struct {
 	idles       []idleness
 	starts      bool
 	slow        bool
+	filters     bool
 	running     []*process
 	failures    []error
 }
@@ -120,10 +121,15 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	results, err := b.measure(ctx)
+	results, err := b.measure(ctx, b.gateways, b.loads)
 	if err != nil {
 		return err
 	}
+	filtered, err := b.filtered(ctx)
+	if err != nil {
+		return err
+	}
+	results = append(results, filtered...)
 	var slow []slowResult
 	if b.slow {
 		if slow, err = b.slowly(ctx); err != nil {
@@ -194,8 +200,8 @@ func (b *bench) choose(descriptors uint64) error {
 		b.idles = append(b.idles, s)
 	}
 	b.starts = match.MatchString("start")
-	b.slow = match.MatchString(slowName)
-	if len(b.loads) == 0 && len(b.idles) == 0 && !b.starts && !b.slow {
+	b.slow, b.filters = match.MatchString(slowName), match.MatchString(filterName)
+	if len(b.loads) == 0 && len(b.idles) == 0 && !b.starts && !b.slow && !b.filters {
 		return fmt.Errorf("-scenario: nothing to do for %q", b.scenario)
 	}
 	return nil

@@ -17,14 +17,14 @@ type sample struct {
 	memory int64
 }
 
-// measure loads the gateways in turns, so that what else the machine does falls
-// on all of them.
-func (b *bench) measure(ctx context.Context) ([]result, error) {
-	if len(b.loads) == 0 {
+// measure loads gateways in turns, so that what else the machine does falls on all
+// of them.
+func (b *bench) measure(ctx context.Context, gateways []gateway, loads []scenario) ([]result, error) {
+	if len(loads) == 0 {
 		return nil, nil
 	}
 	processes := map[string]*process{}
-	for _, g := range b.gateways {
+	for _, g := range gateways {
 		p, err := b.begin(ctx, g)
 		if err != nil {
 			return nil, err
@@ -32,7 +32,7 @@ func (b *bench) measure(ctx context.Context) ([]result, error) {
 		processes[g.name] = p
 	}
 	var results []result
-	for _, s := range b.loads {
+	for _, s := range loads {
 		samples := map[string][]sample{}
 		warm := 0 // a single round only shows that everything works
 		if b.rounds == 1 {
@@ -43,7 +43,7 @@ func (b *bench) measure(ctx context.Context) ([]result, error) {
 			if round == 0 {
 				d = time.Second
 			}
-			for _, g := range b.gateways {
+			for _, g := range gateways {
 				if s.tls && g.tls == "" {
 					continue
 				}
@@ -62,7 +62,7 @@ func (b *bench) measure(ctx context.Context) ([]result, error) {
 				fmt.Fprintf(b.stdout, "%-16s %d/%d  %-9s %8.0f requests/s  %7.2f us of CPU per request\n", s.name, round, b.rounds, g.name, m.rate, m.cpu)
 			}
 		}
-		for _, g := range b.gateways {
+		for _, g := range gateways {
 			if list := samples[g.name]; len(list) > 0 {
 				results = append(results, summarize(s.name, g.name, list))
 			}

@@ -63,7 +63,7 @@ impl HttpContext for Stream {
                 self.send_http_response(403, vec![("x-why", "because")], Some(b"no entry\n"));
                 Action::Pause
             }
-            "bench" => {
+            "seen" => {
                 let host = self.get_http_request_header(":authority").unwrap_or_default();
                 let agent = self.get_http_request_header("user-agent").unwrap_or_default();
                 if host.len() + agent.len() > 1000 {
@@ -102,7 +102,7 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        if self.mode != "bench" {
+        if self.mode != "seen" {
             self.add_http_response_header("x-from", "rust");
         }
         if self.mode == "body" {
