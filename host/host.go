@@ -36,6 +36,8 @@ type Host struct {
 	stats   map[string]*stats  // by plugin
 	ended   *sync.Cond         // signals that live shrank
 	closed  bool
+
+	metrics native.Meter
 }
 
 // New makes a host. Close ends it.
@@ -146,6 +148,7 @@ func (h *Host) finished(p *pool) {
 	if ok {
 		if p.stats.refs--; p.stats.refs == 0 {
 			delete(h.stats, p.spec.Name)
+			h.metrics.Forget(p.spec.Name)
 		}
 	}
 	h.ended.Broadcast()
@@ -229,7 +232,7 @@ func (h *Host) newPool(id string, s Spec, m *module, only *config) *pool {
 		Read: abi.NewNames(s.HeadersRead), Write: abi.NewNames(s.HeadersWrite),
 		MaxBody: int(s.Memory), Log: p.log, Fetcher: h.opts.Fetcher, Fetch: map[string]bool{},
 		Denials: &p.stats.Denials, State: h.opts.State, Namespaces: map[string]bool{},
-		Name: s.Name, Auth: s.Auth, Call: map[string]bool{},
+		Name: s.Name, Meter: &h.metrics, Auth: s.Auth, Call: map[string]bool{},
 	}
 	if m.proxy {
 		p.proxyEnv = &proxywasm.Env{

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/headgate/headgate/host/abi"
+	"github.com/headgate/headgate/host/abi/native"
 	"github.com/headgate/headgate/host/abi/proxywasm"
 )
 
@@ -47,6 +48,12 @@ type PluginStats struct {
 
 // Metric is one that a plugin defined.
 type Metric = proxywasm.Metric
+
+// Series is a metric that a plugin made, with its labels.
+type Series = native.Series
+
+// Series lists the metrics that plugins with labels made.
+func (h *Host) Series() []*Series { return h.metrics.Series() }
 
 // statsOf returns the stats of a name with one more reference. h.mu is held.
 func (h *Host) statsOf(name string) *stats {

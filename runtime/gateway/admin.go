@@ -146,6 +146,17 @@ func pluginMetrics(defined []*host.Metric) (list []telemetry.PluginMetric) {
 	return list
 }
 
+// pluginSeries lists the metrics that plugins make.
+func (g *Gateway) pluginSeries() []telemetry.Series {
+	var list []telemetry.Series
+	for _, s := range g.host.Series() {
+		t := telemetry.Series{Plugin: s.Plugin, Name: s.Name, Labels: s.Labels, Values: s.Values, Counter: s.IsCounter(), Value: s.Value()}
+		t.Count, t.Buckets = s.Histogram()
+		list = append(list, t)
+	}
+	return list
+}
+
 type policyInfo struct {
 	Name   string   `json:"name"`
 	Decide string   `json:"decide"`

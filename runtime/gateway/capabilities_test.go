@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/headgate/headgate/host/hosttest"
 )
@@ -194,4 +195,69 @@ func TestJSONOfPlugins(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestMetricsOfPlugins(t *testing.T) {
+	checkLeaks(t)
+	var files strings.Builder
+	for _, name := range []string{"a-b", "other"} {
+		files.WriteString(probePlugin(t, name, "metric", ""))
+	}
+	use := func(path, plugin, kind, name, label, v string) {
+		fmt.Fprintf(&files, "route %[1]q {\n  path = \"/%[1]s\"\n  filter %[2]q {\n    kind = %[3]q\n    name = %[4]q\n    label = %[5]q\n    v = %[6]s\n  }\n  respond {}\n}\n", path, plugin, kind, name, label, v)
+	}
+	use("count", "a-b", "counter", "looks_total", "country", "1.5")
+	use("count-other", "other", "counter", "looks_total", "country", "1")
+	use("set", "a-b", "gauge", "depth", "", "7")
+	use("change", "a-b", "change", "depth", "", "-2")
+	use("observe", "a-b", "histogram", "age_seconds", "country", "0.3")
+	use("observe-late", "a-b", "histogram", "age_seconds", "country", "11")
+	use("down", "a-b", "counter", "looks_total", "country", "-1")
+	use("kind", "other", "gauge", "looks_total", "country", "1")
+	use("labels", "other", "counter", "looks_total", "", "1")
+	use("name", "a-b", "counter", "Looks", "", "1")
+	use("suffix", "a-b", "counter", "looks_count", "", "1")
+	use("own-label", "a-b", "counter", "x", "plugin", "1")
+	use("inner-label", "a-b", "counter", "x", "__name__", "1")
+	r := start(t, map[string]string{"routes.hcl": files.String()})
+	invalid, full := "not a name, a label", "too many metrics"
+	for _, c := range [][2]string{
+		{"/count?de", ""}, {"/count?de", ""}, {"/count?fr", ""}, {"/count-other?de", ""}, {"/set", ""}, {"/change", ""}, {"/observe?de", ""}, {"/observe-late?de", ""},
+		{"/down?de", invalid}, {"/kind?de", invalid}, {"/labels", invalid}, {"/name", invalid}, {"/suffix", invalid}, {"/own-label?a", invalid}, {"/inner-label?a", invalid},
+		{"/count?" + strings.Repeat("a", 200), full},
+	} {
+		if status, _, body := r.get(c[0]); status != 200 || c[1] == "" && body != `""` || !strings.Contains(body, c[1]) {
+			t.Errorf("%s: got %d %s", c[0], status, body)
+		}
+	}
+	for i := range 1000 { // more than one plugin may have
+		r.get(fmt.Sprintf("/count?%d", i))
+	}
+	if _, _, body := r.get("/count?last"); !strings.Contains(body, full) {
+		t.Errorf("the last: %s", body)
+	}
+	text := r.admin("/metrics")
+	for _, want := range []string{
+		`headgate_plugin_x_looks_total{country="de",plugin="a-b"} 3`, `headgate_plugin_x_looks_total{country="fr",plugin="a-b"} 1.5`,
+		`headgate_plugin_x_looks_total{country="de",plugin="other"} 1`, `headgate_plugin_x_depth{plugin="a-b"} 5`,
+		`headgate_plugin_x_age_seconds_bucket{country="de",plugin="a-b",le="0.5"} 1`, `headgate_plugin_x_age_seconds_bucket{country="de",plugin="a-b",le="+Inf"} 2`,
+		`headgate_plugin_x_age_seconds_sum{country="de",plugin="a-b"} 11.3`, "# TYPE headgate_plugin_x_looks_total counter",
+	} {
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+	r.reload()
+	if !strings.Contains(r.admin("/metrics"), `headgate_plugin_x_depth{plugin="a-b"} 5`) {
+		t.Error("a reload forgets")
+	}
+	r.write("routes.hcl", "")
+	r.reload()
+	for range 300 { // exchanges of the old configuration end first
+		if !strings.Contains(r.admin("/metrics"), "headgate_plugin_x_") {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the metrics of plugins that are gone stay")
 }

@@ -127,6 +127,7 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*Gateway, err
 	g.policies = g.policyStore()
 	g.modules = source.New(source.Options{Dir: modulesDir(o.CacheDir), Offline: o.Offline})
 	telemetry.RegisterPlugins(g.registry, g.pluginStats)
+	telemetry.RegisterSeries(g.registry, g.pluginSeries)
 	g.upstreams = upstream.NewRegistry(g.metrics)
 	g.upstreams.LogTo(g.log)
 	telemetry.RegisterCircuits(g.registry, g.upstreams.Circuits)

@@ -18,6 +18,7 @@ const (
 const (
 	i32 = api.ValueTypeI32
 	i64 = api.ValueTypeI64
+	f64 = api.ValueTypeF64
 )
 
 type signature struct{ params, results []api.ValueType }

@@ -48,12 +48,13 @@ func Instantiate(ctx context.Context, rt wazero.Runtime) error {
 	return nil
 }
 
-func types(n int) []api.ValueType {
+// types are n numbers of 32 bits, and more.
+func types(n int, more ...api.ValueType) []api.ValueType {
 	t := make([]api.ValueType, n)
 	for i := range t {
 		t[i] = i32
 	}
-	return t
+	return append(t, more...)
 }
 
 func handlerFunctions() []function {
@@ -96,6 +97,7 @@ func extraFunctions() []function {
 		{"json_get", types(7), long, jsonGet},
 		{"json_set", types(9), one, jsonSet},
 		{"json_valid", types(3), one, jsonValid},
+		{"metric", types(5, f64), one, record},
 		{"fail", types(2), none, giveUp},
 		{"state_get", types(6), one, stateGet},
 		{"state_set", types(7), one, stateSet},

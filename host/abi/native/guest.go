@@ -28,6 +28,8 @@ type Env struct {
 	// Namespaces are those of State that the guest may use.
 	Namespaces map[string]bool
 	State      State
+	// Meter keeps the guest's metrics.
+	Meter *Meter
 	// Auth lets the guest see and say who the caller is.
 	Auth bool
 	// Call are the plugins and policies whose published data the guest may read.

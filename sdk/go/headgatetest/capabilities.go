@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	headgate "github.com/headgate/headgate/sdk/go"
 	"github.com/headgate/headgate/sdk/go/internal/host"
@@ -158,4 +159,27 @@ func (f *fake) Published(name string) ([]byte, int32) {
 		return nil, -2
 	}
 	return p, int32(len(p))
+}
+
+// Metric returns the value of a metric, or the sum of a histogram, over all
+// exchanges of the filter, by the values of its labels.
+func (f *Filter) Metric(name string, values ...string) float64 {
+	return f.metrics[strings.Join(append([]string{name}, values...), "\x00")]
+}
+
+// Metric implements host.Host.
+func (f *fake) Metric(op uint32, name, labels string, v float64) int32 {
+	const gaugeSet = 1
+	key := name
+	for texts := strings.Split(labels, "\x00"); len(texts) > 2; texts = texts[2:] {
+		key += "\x00" + texts[1]
+	}
+	if f.e.f.metrics == nil {
+		f.e.f.metrics = map[string]float64{}
+	}
+	if op == gaugeSet {
+		f.e.f.metrics[key] = 0
+	}
+	f.e.f.metrics[key] += v
+	return 0
 }

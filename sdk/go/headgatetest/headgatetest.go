@@ -24,6 +24,7 @@ type Filter struct {
 	taken   map[[2]string]uint32
 	values  []json.RawMessage
 	auth    []byte
+	metrics map[string]float64
 	// published is what others did, by name.
 	published map[string][]byte
 }

@@ -84,6 +84,9 @@ type Host interface {
 	Publish(data []byte) int32
 	Published(name string) ([]byte, int32)
 
+	// Metric takes labels as names and values with a NUL behind each.
+	Metric(op uint32, name, labels string, v float64) int32
+
 	LogEnabled(level int32) bool
 	Log(level int32, message string)
 	Fail(message string)

@@ -97,6 +97,9 @@ func jsonSet(source uint32, data unsafe.Pointer, size uint32, path string, value
 //go:wasmimport headgate_v1 json_valid
 func jsonValid(source uint32, data unsafe.Pointer, size uint32) uint32
 
+//go:wasmimport headgate_v1 metric
+func metric(op uint32, name, labels string, v float64) int32
+
 //go:wasmimport headgate_v1 fail
 func giveUp(message string)
 
@@ -368,6 +371,11 @@ func (Wasm) JSONSet(source uint32, data []byte, path string, value []byte, remov
 // JSONValid implements Host.
 func (Wasm) JSONValid(source uint32, data []byte) bool {
 	return jsonValid(source, unsafe.Pointer(unsafe.SliceData(data)), uint32(len(data))) != 0
+}
+
+// Metric implements Host.
+func (Wasm) Metric(op uint32, name, labels string, v float64) int32 {
+	return metric(op, name, labels, v)
 }
 
 // Value implements Host.
