@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -294,6 +295,68 @@ func TestProxyWasmTrap(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the metrics lack %s", want)
 		}
+	}
+}
+
+// TestProxyWasmSwap changes configuration and module under load: no request is
+// lost, and each sees one of them from its beginning to its end. A change that
+// does not start leaves the old one in place.
+func TestProxyWasmSwap(t *testing.T) {
+	checkLeaks(t)
+	wasm, err := os.ReadFile(hosttest.BuildGo(t, filepath.Join("..", "..", "host", "abi", "proxywasm"), "./testdata/guest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := []string{filepath.Join(dir, "a.wasm"), filepath.Join(dir, "b.wasm")}
+	for i, f := range files { // the second has one more custom section, so another digest
+		if err := os.WriteFile(f, append(wasm[:len(wasm):len(wasm)], []byte("\x00\x02\x01x")[:4*i]...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	app := backend(t, told)
+	routes := func(file, mode string) string {
+		return fmt.Sprintf("upstream \"app\" {\n endpoint %q {}\n}\nplugin \"guest\" {\n source = %q\n}\nroute \"r\" {\n path = \"/\"\n filter \"guest\" { config = %q }\n upstream = upstream.app\n}\n", app, file, mode)
+	}
+	r := start(t, map[string]string{"routes.hcl": routes(files[0], "swap 0")})
+	var wg sync.WaitGroup
+	var over atomic.Bool
+	var mu sync.Mutex
+	versions := map[string]int{}
+	for range 4 {
+		wg.Go(func() {
+			for !over.Load() {
+				status, h, body := r.get("/")
+				v := h.Get("X-Swap")
+				if status != 200 || v == "" || !strings.Contains(body, "X-Swap: "+v+"\n") {
+					t.Errorf("%d: the response says %q, the request %q", status, v, body)
+					return
+				}
+				mu.Lock()
+				versions[v]++
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range 12 {
+		mode := fmt.Sprint("swap ", i)
+		if i%4 == 3 {
+			mode = "refuse"
+		}
+		r.write("routes.hcl", routes(files[i/2%2], mode))
+		if err := r.g.Reload(t.Context()); (err != nil) != (mode == "refuse") {
+			t.Errorf("reload %d: %v", i, err)
+		}
+		for deadline := time.Now().Add(50 * time.Millisecond); time.Now().Before(deadline); {
+			if _, h, _ := r.get("/"); mode != "refuse" && h.Get("X-Swap") != mode {
+				t.Errorf("after reload %d: %q", i, h.Get("X-Swap"))
+			}
+		}
+	}
+	over.Store(true)
+	wg.Wait()
+	if len(versions) < 9 {
+		t.Errorf("clients saw %v", versions)
 	}
 }
 

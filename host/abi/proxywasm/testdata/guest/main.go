@@ -72,6 +72,9 @@ func mode(id uint32) string { return modes[roots[id]] }
 
 //go:wasmexport proxy_on_request_headers
 func onRequestHeaders(id, n, end uint32) uint32 {
+	if strings.HasPrefix(mode(id), "swap") {
+		set(0, "x-swap", mode(id))
+	}
 	switch mode(id) {
 	case "headers":
 		list := pairs(0)
@@ -351,6 +354,9 @@ func onRequestTrailers(id, n uint32) uint32 {
 
 //go:wasmexport proxy_on_response_headers
 func onResponseHeaders(id, n, end uint32) uint32 {
+	if strings.HasPrefix(mode(id), "swap") {
+		set(2, "x-swap", mode(id))
+	}
 	switch mode(id) {
 	case "headers":
 		status, _ := header(2, ":status")
