@@ -25,6 +25,7 @@ type Engine struct {
 	active  atomic.Int64 // kept only while a table bounds it
 	shed    atomic.Int64 // turned away for that bound
 	flows   sync.Pool    // *flow
+	warned  warnings
 
 	life    context.Context // of what outlives exchanges
 	kill    context.CancelFunc
@@ -176,7 +177,7 @@ func (f *flow) record() {
 		f.t.AccessLog.Record(telemetry.Entry{X: f.x, Status: f.status, Sent: f.sent, Duration: d})
 	}
 	if f.x.Failure != nil && f.status >= 500 {
-		f.e.log.Warn("request failed", "request_id", f.x.ID, "route", f.x.Route, "status", f.status, "error", f.x.Failure.Error())
+		f.e.warn("request failed", "request_id", f.x.ID, "route", f.x.Route, "status", f.status, "error", f.x.Failure.Error())
 	}
 }
 

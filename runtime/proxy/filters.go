@@ -99,7 +99,7 @@ func (f *flow) failed(s *Step) error {
 	if err == nil {
 		err = errors.New("no reason given")
 	}
-	f.e.log.Warn("filter failed", "request_id", f.x.ID, "route", f.x.Route, "filter", s.Name, "allowed", s.AllowOnError, "error", err.Error())
+	f.e.warn("filter failed", "request_id", f.x.ID, "route", f.x.Route, "filter", s.Name, "allowed", s.AllowOnError, "error", err.Error())
 	if s.AllowOnError {
 		return nil
 	}
