@@ -10,8 +10,11 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/headgate/headgate/host"
 	"github.com/headgate/headgate/host/builtin"
@@ -39,7 +42,8 @@ type Deps struct {
 	Log      *slog.Logger
 	// Stdout and Stderr take access and decision logs; nil is the process's.
 	Stdout, Stderr io.Writer
-	// Check builds only to see whether it can be done: log files are not opened,
+	// Check builds only to see whether it can be done: no name is looked up and no
+	// endpoint asked for its health, and log files are not opened,
 	// since that would make them.
 	Check bool
 	// Starting is set as long as there is no configuration in force that could
@@ -294,6 +298,9 @@ func (b *builder) cluster(u *Upstream) {
 	for _, e := range u.Endpoints {
 		c.Endpoints = append(c.Endpoints, upstream.EndpointConfig{Address: e.Address, Weight: e.Weight, Labels: e.Labels})
 	}
+	if b.d.Check {
+		c.Discovery, c.HealthCheck = nil, nil // they ask the network
+	}
 	made := b.d.Upstreams.Cluster(c)
 	b.clusters[u.Name] = made
 	b.onClose(made.Close)
@@ -350,7 +357,9 @@ func (b *builder) table() {
 			t.Challenge = b.d.Certificates.ChallengeHTTP
 		}
 	}
-	if a := g.AccessLog; a != nil && !b.d.Check {
+	if a := g.AccessLog; a != nil && b.d.Check {
+		b.checkLogFile(a.Path, a.Range)
+	} else if a != nil {
 		log, err := telemetry.OpenAccessLog(a.Path, a.Format, a.Template.eval(), b.d.Stdout, b.d.Stderr)
 		if err != nil {
 			b.diags.errorf(a.Range, "Unusable access log", "%s can't be written: %s.", a.Path, reason(err))
@@ -361,6 +370,19 @@ func (b *builder) table() {
 	}
 	for _, r := range b.c.Routes {
 		t.Routes = append(t.Routes, b.route(r))
+	}
+}
+
+// checkLogFile reports that a log could not be written, without making it.
+func (b *builder) checkLogFile(path string, at hcl.Range) {
+	if path == "stdout" || path == "stderr" {
+		return
+	}
+	dir := filepath.Dir(path)
+	if f, err := os.Stat(dir); err != nil || !f.IsDir() {
+		b.diags.errorf(at, "Unusable access log", "%s can't be written: there is no directory %s.", path, dir)
+	} else if f, err := os.Stat(path); err == nil && f.IsDir() {
+		b.diags.errorf(at, "Unusable access log", "%s can't be written: it is a directory.", path)
 	}
 }
 
