@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/headgate/headgate/test/need"
 )
 
 // newPlugin makes a project with the SDK of this checkout.
@@ -62,6 +64,38 @@ func TestPluginWorkflow(t *testing.T) {
 		if code != s.code || !strings.Contains(out+err, s.want) {
 			t.Errorf("%s: exit %d\n%s%s", s.name, code, out, err)
 		}
+	}
+}
+
+// TestPluginLanguages makes a project in each language, which passes its tests at
+// once.
+func TestPluginLanguages(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for _, c := range []struct {
+		language string
+		programs []string
+	}{
+		{"c", []string{"clang-19", "wasm-ld-19"}},
+	} {
+		t.Run(c.language, func(t *testing.T) {
+			for _, p := range c.programs {
+				need.Program(t, p)
+			}
+			dir := newPlugin(t, c.language)
+			if code, out, err := call("", "plugin", "test", dir); code != exitOK || strings.Count(out, "ok   ") != 2 {
+				t.Fatalf("exit %d\n%s%s", code, out, err)
+			}
+			module := filepath.Join(dir, "hello.wasm")
+			if code, out, err := call("", "plugin", "build", "-o", "json", dir); code != exitOK || !strings.Contains(out, `"schema": true`) {
+				t.Errorf("exit %d\n%s%s", code, out, err)
+			}
+			if code, out, err := call("", "plugin", "inspect", module); code != exitOK || !strings.Contains(out, "loads     yes") {
+				t.Errorf("exit %d\n%s%s", code, out, err)
+			}
+			if code, out, err := call("", "plugin", "bench", "-time", "1ms", "-o", "json", "-module", module, dir); code != exitOK || !strings.Contains(out, `"fuel"`) {
+				t.Errorf("exit %d\n%s%s", code, out, err)
+			}
+		})
 	}
 }
 

@@ -284,23 +284,28 @@ func (f *File) with(refused string, out []outcome) []byte {
 			a.Files = append(a.Files, txtar.File{Name: p.name, Data: []byte(p.text)})
 		}
 	}
-	next := 0
+	next, written := 0, false
 	flush := func() {
-		if next == 0 && refused != "" {
+		switch {
+		case written:
+		case next == 0 && refused != "":
 			put(outcome{{partRefused, refused}})
-		}
-		if next > 0 && next <= len(out) {
+		case next > 0 && next <= len(out):
 			put(out[next-1])
 		}
+		written = true
 	}
 	for i, p := range f.archive.Files {
 		kind, _, _ := strings.Cut(p.Name, " ")
 		if slices.Contains(outputs(), kind) {
 			continue
 		}
+		if kind == partClock && next > 0 { // of the next request
+			flush()
+		}
 		if next < len(f.exchanges) && f.exchanges[next].part == i {
 			flush()
-			next++
+			next, written = next+1, false
 		}
 		a.Files = append(a.Files, p)
 	}

@@ -2,6 +2,7 @@ package golden_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -11,8 +12,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/headgate/headgate/cmd/headgate/internal/golden"
+	"github.com/headgate/headgate/cmd/headgate/internal/toolchain"
 	"github.com/headgate/headgate/host/hosttest"
 	"github.com/headgate/headgate/runtime/gateway"
+	"github.com/headgate/headgate/test/need"
 )
 
 var update = flag.Bool("update", false, "write what came out into the files")
@@ -72,4 +75,57 @@ func play(t *testing.T, p *golden.Player, path string) {
 func TestLookup(t *testing.T) {
 	p := player(t, "../../../../sdk/go", "./examples/lookup")
 	play(t, p, "testdata/lookup.txtar")
+}
+
+// conformance are the plugins that do the same in every language: where each is,
+// and what the machine must have to build it.
+func conformance() map[string]struct {
+	dir  string
+	need func(testing.TB)
+} {
+	return map[string]struct {
+		dir  string
+		need func(testing.TB)
+	}{
+		"go": {"go/internal/conformance", func(testing.TB) {}},
+		"c":  {"c/conformance", func(t testing.TB) { need.Program(t, "clang-19"); need.Program(t, "wasm-ld-19") }},
+	}
+}
+
+// TestConformance plays one set of exchanges against a plugin of each language.
+func TestConformance(t *testing.T) {
+	const sdk = "../../../../sdk/"
+	files, err := filepath.Glob(sdk + "conformance/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, files)
+	}
+	for language, c := range conformance() {
+		t.Run(language, func(t *testing.T) {
+			c.need(t)
+			project, err := toolchain.Open(sdk + c.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := filepath.Join(t.TempDir(), "conformance.wasm")
+			if err := project.Build(t.Context(), out); err != nil {
+				t.Fatalf("%v\n%s", err, output(err))
+			}
+			wasm, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := newPlayer(t, wasm)
+			for _, f := range files {
+				t.Run(filepath.Base(f), func(t *testing.T) { play(t, p, f) })
+			}
+		})
+	}
+}
+
+func output(err error) string {
+	var c *toolchain.CompileError
+	if errors.As(err, &c) {
+		return c.Output
+	}
+	return ""
 }

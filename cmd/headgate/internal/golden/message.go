@@ -48,7 +48,7 @@ func (m *message) String() string {
 	var b strings.Builder
 	b.WriteString(m.start + "\n")
 	for _, f := range m.fields {
-		b.WriteString(f[0] + ": " + f[1] + "\n")
+		b.WriteString(strings.TrimRight(f[0]+": "+f[1], " ") + "\n")
 	}
 	if m.body == "" {
 		return b.String()

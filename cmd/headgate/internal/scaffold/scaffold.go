@@ -18,10 +18,11 @@ import (
 	"text/template"
 )
 
-// templates holds a folder for each language. In names, "NAME" stands for the
-// plugin's and ".tmpl" is left out.
+// templates holds a folder for each language, and shared what is the same in all of
+// them: the plugins do the same. In names, "NAME" stands for the plugin's and ".tmpl"
+// is left out.
 //
-//go:embed all:templates
+//go:embed all:templates all:shared
 var templates embed.FS
 
 // files holds sdk.zip if make built it. A plain go build has the placeholder only
@@ -45,8 +46,14 @@ type Options struct {
 
 // values are what templates use.
 type values struct {
-	Name string // the plugin's
-	SDK  string // the SDK of the language, from the project, with slashes
+	Name     string // the plugin's
+	SDK      string // the SDK of the language, from the project, with slashes
+	Language string // as its users call it
+}
+
+// titles are what languages are called.
+func titles() map[string]string {
+	return map[string]string{"go": "Go", "c": "C", "rust": "Rust", "as": "AssemblyScript"}
 }
 
 // Languages returns the languages that there is a template for.
@@ -73,7 +80,7 @@ func New(o Options) (made []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	v := values{Name: filepath.Base(dir)}
+	v := values{Name: filepath.Base(dir), Language: titles()[o.Language]}
 	if !goodName.MatchString(v.Name) {
 		return nil, fmt.Errorf("%q can't be the name of a plugin: small letters, digits, - and _, and a letter first", v.Name)
 	}
@@ -88,11 +95,24 @@ func New(o Options) (made []string, err error) {
 	if v.SDK, err = provide(o, dir); err != nil {
 		return nil, err
 	}
-	from, err := fs.Sub(templates, path.Join("templates", o.Language))
-	if err != nil {
-		return nil, err
+	for _, folder := range []string{path.Join("templates", o.Language), "shared"} {
+		from, err := fs.Sub(templates, folder)
+		if err != nil {
+			return nil, err
+		}
+		names, err := fill(from, dir, v)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, names...)
 	}
-	return made, fs.WalkDir(from, ".", func(name string, d fs.DirEntry, err error) error {
+	slices.Sort(made)
+	return made, nil
+}
+
+// fill writes what the templates of a folder make and returns the names.
+func fill(from fs.FS, dir string, v values) (made []string, err error) {
+	err = fs.WalkDir(from, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -100,6 +120,7 @@ func New(o Options) (made []string, err error) {
 		made = append(made, to)
 		return write(from, name, filepath.Join(dir, filepath.FromSlash(to)), v)
 	})
+	return made, err
 }
 
 func write(from fs.FS, name, to string, v values) error {

@@ -128,17 +128,18 @@ func (p *Project) goCommands(want string) ([]command, string, error) {
 // stack is the size of the stack of C, C++ and Rust plugins in bytes.
 const stack = "65536"
 
-// cCommands compile all files of the folder at once. CC names another compiler;
-// CFLAGS are added.
+// cCommands compile all files of the folder at once. CC or CXX names another
+// compiler; CFLAGS are added. C++ is without its library, which the SDK does not
+// need and few machines have for WebAssembly; CFLAGS=-lc++ adds it.
 func (p *Project) cCommands(want string) ([]command, string, error) {
 	plus := slices.ContainsFunc(p.sources(), func(s string) bool { return filepath.Ext(s) != ".c" })
 	cc, err := compiler(plus)
 	if err != nil {
 		return nil, "", err
 	}
-	args := []string{cc, "--target=wasm32-wasi", "-O2", "-mexec-model=reactor", "-Wall", "-Wextra", "-ffunction-sections", "-I."}
+	args := []string{cc, "--target=wasm32-wasi", "-O2", "-mexec-model=reactor", "-Wall", "-Wextra", "-ffunction-sections"}
 	if plus {
-		args = append(args, "-fno-exceptions", "-fno-rtti")
+		args = append(args, "-fno-exceptions", "-fno-rtti", "-nostdlib++")
 	}
 	args = append(args, strings.Fields(os.Getenv("CFLAGS"))...)
 	args = append(args, p.sources()...)

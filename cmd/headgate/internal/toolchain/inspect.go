@@ -105,7 +105,7 @@ func (f *Facts) grants() []string {
 	for _, i := range f.Imports {
 		for _, g := range [][2]string{
 			{"fetch", "fetch"}, {"proxy_http_call", "fetch"}, {"proxy_grpc_call", "fetch"}, {"proxy_grpc_stream", "fetch"},
-			{"state_", "state"}, {"auth_", "auth"}, {"call_", "call"}, {"call", "call"},
+			{"state_", "state"}, {"auth_", "auth"}, {"published", "call"},
 		} {
 			whole := i.Name == g[0] || strings.HasSuffix(g[0], "_") && strings.HasPrefix(i.Name, g[0])
 			if (i.Module == "headgate_v1" || i.Module == "env") && whole && !slices.Contains(list, g[1]) {

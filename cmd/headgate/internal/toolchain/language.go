@@ -25,7 +25,7 @@ const (
 func Languages() []Language { return []Language{Go, Rust, AssemblyScript, C, Zig} }
 
 // ErrNoLanguage means that a folder is no project of a known language.
-var ErrNoLanguage = errors.New("not a plugin's project: there is no go.mod, Cargo.toml, build.zig, package.json with assemblyscript, or *.c")
+var ErrNoLanguage = errors.New("not a plugin's project: there is no *.go, Cargo.toml, build.zig, package.json with assemblyscript, or *.c")
 
 // Project is the source of a plugin.
 type Project struct {
@@ -48,7 +48,7 @@ func Open(dir string) (*Project, error) {
 	}
 	p := &Project{Dir: dir, Name: filepath.Base(dir)}
 	switch {
-	case p.has("go.mod"):
+	case p.has("go.mod"), len(p.files("*.go")) > 0:
 		p.Language = Go
 	case p.has("Cargo.toml"):
 		p.Language = Rust
@@ -88,8 +88,10 @@ func (p *Project) assemblyScript() bool {
 }
 
 // sources are the files of C and C++.
-func (p *Project) sources() (names []string) {
-	for _, pattern := range []string{"*.c", "*.cc", "*.cpp"} {
+func (p *Project) sources() []string { return p.files("*.c", "*.cc", "*.cpp") }
+
+func (p *Project) files(patterns ...string) (names []string) {
+	for _, pattern := range patterns {
 		found, _ := filepath.Glob(filepath.Join(escape(p.Dir), pattern)) // the patterns are good
 		names = append(names, found...)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/headgate/headgate/test/need"
 )
 
 func write(t *testing.T, dir string, files map[string]string) string {
@@ -163,5 +165,48 @@ func TestSetSection(t *testing.T) {
 		if _, err := Sections([]byte(bad)); !errors.Is(err, ErrNotWasm) {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+const plus = `#include "headgate.h"
+
+static hg_verdict request(hg_exchange *) {
+	hg_set_header(HG_REQUEST, "x-uri", hg_uri());
+	return HG_CONTINUE;
+}
+
+static const hg_filter filter = {"plus", 0, nullptr, request, nullptr, nullptr};
+
+HG_PLUGIN(&filter);
+`
+
+// The header is for C++, too, and may be in several files.
+func TestCPlusPlus(t *testing.T) {
+	need.Program(t, "clang++-19")
+	need.Program(t, "wasm-ld-19")
+	header, err := os.ReadFile("../../../../sdk/c/headgate.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := write(t, t.TempDir(), map[string]string{
+		"headgate.h": string(header), "plugin.cc": plus, "more.c": "#include \"headgate.h\"\nhg_str more(void) { return hg_method(); }\n",
+	})
+	p, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "plus.wasm")
+	if err := p.Build(t.Context(), out); err != nil {
+		var c *CompileError
+		errors.As(err, &c)
+		t.Fatalf("%v %+v", err, c)
+	}
+	wasm, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := Inspect(t.Context(), wasm)
+	if err != nil || f.ABI != "native" || f.Bytes > 64<<10 {
+		t.Errorf("%+v %v", f, err)
 	}
 }
