@@ -232,7 +232,7 @@ func (h *Host) newPool(id string, s Spec, m *module, only *config) *pool {
 		Read: abi.NewNames(s.HeadersRead), Write: abi.NewNames(s.HeadersWrite),
 		MaxBody: int(s.Memory), Log: p.log, Fetcher: h.opts.Fetcher, Fetch: map[string]bool{},
 		Denials: &p.stats.Denials, State: h.opts.State, Namespaces: map[string]bool{},
-		Name: s.Name, Meter: &h.metrics, Auth: s.Auth, Call: map[string]bool{},
+		Name: s.Name, Meter: &h.metrics, Keys: &native.KeySets{}, Auth: s.Auth, Call: map[string]bool{},
 	}
 	if m.proxy {
 		p.proxyEnv = &proxywasm.Env{

@@ -253,6 +253,14 @@ func (m *meter) Resume() {
 	}
 }
 
+// Spend implements abi.Limiter. The guest overdraws, and its time is looked at when
+// it next uses fuel.
+func (m *meter) Spend(fuel int64) {
+	if m.fuel != nil {
+		m.fuel.Set(uint64(max(m.left()-2*fuel, -1<<40)))
+	}
+}
+
 // sleep is the guest's nanosleep: not its time, and it ends with the call.
 func (m *meter) sleep(ns int64) {
 	if ns <= 0 {

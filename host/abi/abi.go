@@ -19,6 +19,9 @@ type Limiter interface {
 	context.Context
 	Pause(stop func())
 	Resume()
+	// Spend takes fuel from the guest for work that a host function does for it, about
+	// a nanosecond's worth for each: so its time is looked at in time.
+	Spend(fuel int64)
 }
 
 // Entry lets calls into a guest, one at a time and within its limits. Every

@@ -261,3 +261,39 @@ func TestMetricsOfPlugins(t *testing.T) {
 	}
 	t.Error("the metrics of plugins that are gone stay")
 }
+
+// The key and the token of RFC 7515 appendix A.3.
+const (
+	jwk   = `{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
+	token = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+)
+
+func TestTokensOfPlugins(t *testing.T) {
+	checkLeaks(t)
+	r := start(t, map[string]string{"routes.hcl": probing(t, "jws", "auth = true", fmt.Sprintf("keys = %q", jwk))})
+	for _, c := range []struct {
+		token  string
+		status int
+		body   string
+	}{
+		{"Bearer " + token, 200, "joe||"}, {"Bearer " + token[:len(token)-2], 403, "not authentic: the signature or the key is another"},
+		{"Basic x", 401, ""}, {"Bearer ", 401, ""}, {"Bearer x", 403, ""},
+	} {
+		if status, _, body := r.get("/jws", "Authorization: "+c.token); status != c.status || c.body != "" && body != c.body {
+			t.Errorf("%.20s: got %d %s", c.token, status, body)
+		}
+	}
+	// What the host does for a guest is the guest's time.
+	r.write("routes.hcl", probing(t, "jws", "auth = true", fmt.Sprintf("keys = %q\n    spin = 1000000", jwk)))
+	r.reload()
+	began := time.Now()
+	if status, _, _ := r.get("/jws", "Authorization: Bearer "+token); status != 500 {
+		t.Errorf("spinning: got %d", status)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if !strings.Contains(r.admin("/metrics"), `headgate_plugin_traps_total{plugin="jws",reason="cpu"} 1`) {
+		t.Error("no trap")
+	}
+}

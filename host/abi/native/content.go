@@ -9,9 +9,15 @@ const sourceGuest = 2
 // maxDocument bounds what host functions parse: they are not interrupted.
 const maxDocument = 8 << 20
 
-// content returns what a function works on. It is valid until the guest runs
-// again, and must not be changed.
+// content returns what a function works on, and reads more than once. It is valid
+// until the guest runs again, and must not be changed.
 func (g *Guest) content(function string, source, ptr, size uint32) []byte {
+	p := g.source(function, source, ptr, size)
+	g.Spend(8 * int64(len(p)))
+	return p
+}
+
+func (g *Guest) source(function string, source, ptr, size uint32) []byte {
 	if source == sourceGuest {
 		return g.bytes(function, "data", ptr, size)
 	}

@@ -21,6 +21,7 @@ type free struct{ context.Context }
 
 func (free) Pause(func()) {}
 func (free) Resume()      {}
+func (free) Spend(int64)  {}
 
 type silent struct{}
 
@@ -84,7 +85,7 @@ func FuzzHostFunctions(f *testing.F) {
 	f.Add([]byte("nkey"), []byte{byte(len(handlerFunctions()) + 6), 2, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte("CONNECT"), []byte{5, 2, 0, 0, 0, 0, 7, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, memory, script []byte) {
-		g := NewGuest(free{ctx}, &Env{Name: "fuzz", Meter: &Meter{}, Auth: true, Call: map[string]bool{"n": true}, Read: abi.NewNames([]string{"*"}), Write: abi.NewNames([]string{"x-*", "content-length", "host"}), MaxBody: 1 << 10, Log: silent{},
+		g := NewGuest(free{ctx}, &Env{Name: "fuzz", Meter: &Meter{}, Keys: &KeySets{}, Auth: true, Call: map[string]bool{"n": true}, Read: abi.NewNames([]string{"*"}), Write: abi.NewNames([]string{"x-*", "content-length", "host"}), MaxBody: 1 << 10, Log: silent{},
 			Fetch: map[string]bool{"upstream://a": true}, Fetcher: anyone{t}, Namespaces: map[string]bool{"n": true}, State: &shelf{}}, fuzzConfig())
 		g.module, g.mem = mod, mod.Memory()
 		if len(memory) > 1<<16 {

@@ -30,6 +30,8 @@ type Env struct {
 	State      State
 	// Meter keeps the guest's metrics.
 	Meter *Meter
+	// Keys keeps the key sets that the guest names.
+	Keys *KeySets
 	// Auth lets the guest see and say who the caller is.
 	Auth bool
 	// Call are the plugins and policies whose published data the guest may read.

@@ -46,6 +46,9 @@ func (g *Guest) need(function string) *exchange.Exchange {
 	return g.x
 }
 
+// manyBytes are so many that whatever a function does with them takes time.
+const manyBytes = 4 << 10
+
 // bytes views a range of guest memory. It is valid until the guest runs again.
 func (g *Guest) bytes(function, what string, ptr, size uint32) []byte {
 	if size == 0 {
@@ -54,6 +57,9 @@ func (g *Guest) bytes(function, what string, ptr, size uint32) []byte {
 	p, ok := g.mem.Read(ptr, size)
 	if !ok {
 		fail(fmt.Sprintf("%s: %s: %d bytes at %d are outside of memory", function, what, size, ptr))
+	}
+	if size > manyBytes {
+		g.Spend(int64(size / 4))
 	}
 	return p
 }

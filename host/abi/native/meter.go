@@ -66,8 +66,10 @@ func (s *Series) Histogram() (count uint64, upTo map[float64]uint64) {
 	return max(n, s.count.Load()), upTo
 }
 
+const boundCount = 11
+
 // bounds are those of all histograms: of seconds that requests take.
-func bounds() [11]float64 {
+func bounds() [boundCount]float64 {
 	return [...]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 }
 
@@ -192,7 +194,7 @@ func newSeries(plugin string, kind MetricKind, name, labels []byte) (*Series, in
 		s.Labels, s.Values, labels = append(s.Labels, n), append(s.Values, string(value)), rest
 	}
 	if kind == Histogram {
-		s.buckets = make([]atomic.Uint64, len(bounds()))
+		s.buckets = make([]atomic.Uint64, boundCount)
 	}
 	return s, 0
 }

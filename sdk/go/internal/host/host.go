@@ -87,6 +87,16 @@ type Host interface {
 	// Metric takes labels as names and values with a NUL behind each.
 	Metric(op uint32, name, labels string, v float64) int32
 
+	// A negative length says what is wrong.
+	Hash(algorithm uint32, data []byte) ([]byte, int32)
+	HMAC(algorithm uint32, key, data []byte) ([]byte, int32)
+	Equal(a, b []byte) bool
+	Random(p []byte)
+	Seal(key, data, extra []byte) ([]byte, int32)
+	Open(key, data, extra []byte) ([]byte, int32)
+	VerifyJWS(keys, token []byte, algorithms string) ([]byte, int32)
+	SignJWS(key []byte, algorithm string, payload []byte) ([]byte, int32)
+
 	LogEnabled(level int32) bool
 	Log(level int32, message string)
 	Fail(message string)

@@ -13,6 +13,7 @@ func init() { // what c-shared modules have instead of main
 	headgate.Register("auth", func(c auth) (headgate.Filter, error) { return &c, nil })
 	headgate.Register("json", func(c documents) (headgate.Filter, error) { return &c, nil }, headgate.BufferRequest)
 	headgate.Register("metric", func(c measures) (headgate.Filter, error) { return &c, nil })
+	headgate.Register("jws", func(c tokens) (headgate.Filter, error) { return &c, nil })
 	headgate.Register("published", func(c published) (headgate.Filter, error) { return &c, nil })
 }
 
