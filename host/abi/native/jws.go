@@ -57,14 +57,11 @@ func (k *KeySets) get(text []byte) jwk.Set {
 func moderate(s jwk.Set) bool {
 	for i := range s.Len() {
 		key, _ := s.Key(i)
-		var n []byte
-		switch key := key.(type) {
-		case jwk.RSAPublicKey:
-			n, _ = key.N()
-		case jwk.RSAPrivateKey:
-			n, _ = key.N()
+		rsa, ok := key.(interface{ N() ([]byte, bool) })
+		if !ok {
+			continue
 		}
-		if len(n) > maxModulus {
+		if n, _ := rsa.N(); len(n) > maxModulus {
 			return false
 		}
 	}
