@@ -106,6 +106,7 @@ func extraFunctions() []function {
 		{"open", types(8), one, unseal},
 		{"jws_verify", types(8), one, jwsVerify},
 		{"jws_sign", types(8), one, jwsSign},
+		{"trace_attribute", types(4), one, traceAttribute},
 		{"fail", types(2), none, giveUp},
 		{"state_get", types(6), one, stateGet},
 		{"state_set", types(7), one, stateSet},

@@ -183,3 +183,12 @@ func (f *fake) Metric(op uint32, name, labels string, v float64) int32 {
 	f.e.f.metrics[key] += v
 	return 0
 }
+
+// TraceAttribute implements host.Host.
+func (f *fake) TraceAttribute(name, value string) int32 {
+	if f.e.Attributes == nil {
+		f.e.Attributes = map[string]string{}
+	}
+	f.e.Attributes[name] = value
+	return 0
+}

@@ -64,6 +64,8 @@ type Exchange struct {
 	Method, URI string
 	// Logs are the messages that the filter logged.
 	Logs []string
+	// Attributes are what the filter noted with Trace.
+	Attributes map[string]string
 }
 
 // Request runs the request side for a request with "name: value" header lines.

@@ -97,6 +97,8 @@ type Host interface {
 	VerifyJWS(keys, token []byte, algorithms string) ([]byte, int32)
 	SignJWS(key []byte, algorithm string, payload []byte) ([]byte, int32)
 
+	TraceAttribute(name, value string) int32
+
 	LogEnabled(level int32) bool
 	Log(level int32, message string)
 	Fail(message string)

@@ -100,6 +100,9 @@ func jsonValid(source uint32, data unsafe.Pointer, size uint32) uint32
 //go:wasmimport headgate_v1 metric
 func metric(op uint32, name, labels string, v float64) int32
 
+//go:wasmimport headgate_v1 trace_attribute
+func traceAttribute(name, value string) int32
+
 //go:wasmimport headgate_v1 fail
 func giveUp(message string)
 
@@ -377,6 +380,9 @@ func (Wasm) JSONValid(source uint32, data []byte) bool {
 func (Wasm) Metric(op uint32, name, labels string, v float64) int32 {
 	return metric(op, name, labels, v)
 }
+
+// TraceAttribute implements Host.
+func (Wasm) TraceAttribute(name, value string) int32 { return traceAttribute(name, value) }
 
 // Value implements Host.
 func (Wasm) Value(index uint32) ([]byte, int32) {
