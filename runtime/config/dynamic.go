@@ -15,8 +15,12 @@ import (
 // which are compiled from the syntax tree, would not see it. The syntax is the
 // same.
 
-// maxInstances bounds what one for_each makes.
-const maxInstances = 100_000
+// maxInstances bounds what one for_each makes, and maxMade what all of a file do:
+// those within others multiply.
+const (
+	maxInstances = 100_000
+	maxMade      = 2 * maxInstances
+)
 
 // expand returns the blocks that a dynamic block stands for.
 func (l *loader) expand(b block, schema *hcl.BodySchema) []block {
@@ -140,6 +144,10 @@ func (s *section) items(name string, named bool) ([]item, bool) {
 		return nil, false
 	case v.LengthInt() > maxInstances:
 		s.l.diags.errorf(rng, "Invalid for_each", "for_each has %d elements; at most %d blocks are made.", v.LengthInt(), maxInstances)
+		return nil, false
+	}
+	if s.l.made += v.LengthInt(); s.l.made > maxMade {
+		s.l.diags.errorf(rng, "Too many blocks", "At most %d blocks are made in one file.", maxMade)
 		return nil, false
 	}
 	var out []item

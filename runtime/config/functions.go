@@ -64,10 +64,10 @@ func pureFunctions() *hcl.EvalContext {
 	return &hcl.EvalContext{Functions: map[string]function.Function{
 		"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "floor": stdlib.FloorFunc, "max": stdlib.MaxFunc, "min": stdlib.MinFunc,
 		"parseint": stdlib.ParseIntFunc, "signum": stdlib.SignumFunc,
-		"chomp": stdlib.ChompFunc, "indent": stdlib.IndentFunc, "join": stdlib.JoinFunc, "lower": stdlib.LowerFunc, "upper": stdlib.UpperFunc,
+		"chomp": stdlib.ChompFunc, "indent": boundedFunc(stdlib.IndentFunc, indentedSize), "join": boundedFunc(stdlib.JoinFunc, joinedSize), "lower": stdlib.LowerFunc, "upper": stdlib.UpperFunc,
 		"title": stdlib.TitleFunc, "trim": stdlib.TrimFunc, "trimprefix": stdlib.TrimPrefixFunc, "trimsuffix": stdlib.TrimSuffixFunc,
-		"trimspace": stdlib.TrimSpaceFunc, "replace": stdlib.ReplaceFunc, "split": stdlib.SplitFunc, "substr": stdlib.SubstrFunc,
-		"format": formatFunc, "formatlist": stdlib.FormatListFunc, "regex": stdlib.RegexFunc, "regexall": stdlib.RegexAllFunc,
+		"trimspace": stdlib.TrimSpaceFunc, "replace": boundedFunc(stdlib.ReplaceFunc, replacedSize), "split": stdlib.SplitFunc, "substr": stdlib.SubstrFunc,
+		"format": boundedFunc(formatFunc, formattedSize), "formatlist": boundedFunc(stdlib.FormatListFunc, formattedSize), "regex": stdlib.RegexFunc, "regexall": stdlib.RegexAllFunc,
 		"startswith": startsWithFunc, "endswith": endsWithFunc, "strrev": stdlib.ReverseFunc,
 		"chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc,
 		"concat": stdlib.ConcatFunc, "contains": containsFunc, "distinct": stdlib.DistinctFunc, "element": stdlib.ElementFunc,

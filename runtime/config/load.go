@@ -58,7 +58,12 @@ type loader struct {
 	vars      map[string]*variable
 	locals    map[string]*local
 	// base holds the values of var and local for every scope.
-	base    map[string]cty.Value
+	base map[string]cty.Value
+	// heavy are those that are large, and taken is what large values take
+	// together, in bytes; made is how many blocks for_each has made.
+	heavy   heavy
+	taken   int
+	made    int
 	names   map[string]map[string]*entry // by kind and label
 	watched map[string]bool
 }
@@ -76,6 +81,7 @@ func newLoader(src Source) *loader {
 		functions: newFunctions(),
 		vars:      map[string]*variable{}, locals: map[string]*local{},
 		base:    map[string]cty.Value{},
+		heavy:   heavy{},
 		names:   map[string]map[string]*entry{},
 		watched: map[string]bool{},
 	}

@@ -90,6 +90,7 @@ func (l *loader) evaluateLocal(name string, values map[string]cty.Value, path []
 	// The scope of every file sees base, whose "local" grows as we go.
 	l.base["local"] = cty.ObjectVal(values)
 	if val, ok := v.scope.evaluate(v.expr, "local."+name); ok {
+		l.keep("local", name, val)
 		v.value = val
 	}
 	values[name] = v.value

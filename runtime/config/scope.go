@@ -229,10 +229,18 @@ func (s *scope) evaluate(e hclsyntax.Expression, what string) (v cty.Value, ok b
 	if !s.checkNames(e, what) {
 		return cty.DynamicVal, false
 	}
-	v, diags := e.Value(s.ctx)
+	b, counts, diags := s.bounded(e)
+	if diags.HasErrors() {
+		s.l.diags.append(diags)
+		return cty.DynamicVal, false
+	}
+	v, diags = b.Value(s.ctx)
 	s.report(e, diags)
 	if v.ContainsMarked() {
 		s.l.diags.secret = append(s.l.diags.secret, e.Range())
+	}
+	if counts && !diags.HasErrors() && !s.l.admit(v, e.Range()) {
+		return cty.DynamicVal, false
 	}
 	// Unknown is what depends on something that was reported elsewhere.
 	return v, !diags.HasErrors() && v.IsWhollyKnown()

@@ -127,7 +127,7 @@ func (u *unit) begin(l *loader) {
 	src.Previous = nil
 	u.loader = &loader{
 		src: src, diags: u.diags, cfg: u.said, functions: l.functions.forFile(),
-		vars: l.vars, locals: l.locals, base: l.base, watched: u.watched,
+		vars: l.vars, locals: l.locals, base: l.base, heavy: l.heavy, watched: u.watched,
 		names: map[string]map[string]*entry{},
 	}
 }

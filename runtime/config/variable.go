@@ -34,6 +34,7 @@ func (l *loader) declareVariables(blocks []block) {
 		v := &variable{rng: b.DefRange}
 		l.vars[name] = v
 		values[name] = l.variableValue(b, v)
+		l.keep("var", name, values[name])
 	}
 	l.base["var"] = cty.ObjectVal(values)
 	for _, name := range mapKeys(l.src.Vars) {
