@@ -44,27 +44,12 @@ func (p *pool) newFilter(ctx context.Context, cfg *config) (exchange.Filter, err
 func (f *filter) Needs() exchange.Needs { return f.needs }
 
 // Request implements exchange.Filter.
-func (f *filter) Request(x *exchange.Exchange) exchange.Verdict {
-	if err := f.pool.admit(); err != nil {
-		return x.Fail(err)
-	}
-	v, err := f.request(x)
-	if err != nil {
-		f.pool.sentAway()
-		return x.Fail(err)
-	}
-	f.pool.entered()
-	return v
-}
+func (f *filter) Request(x *exchange.Exchange) exchange.Verdict { return f.pool.admitted(x, f) }
 
 func (f *filter) request(x *exchange.Exchange) (exchange.Verdict, error) {
 	p := f.pool
 	for again := false; ; again = true {
-		in, waited, err := p.acquire(x.Context())
-		if waited > 0 {
-			p.stats.waits.Add(1)
-			p.stats.waited.Add(int64(waited))
-		}
+		in, waited, err := p.place(x.Context())
 		if err != nil {
 			return exchange.Fail, err
 		}

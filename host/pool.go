@@ -106,6 +106,16 @@ func (p *pool) forget(c *config) {
 	}
 }
 
+// place is acquire for an exchange, whose waiting is counted.
+func (p *pool) place(ctx context.Context) (in *instance, waited time.Duration, err error) {
+	in, waited, err = p.acquire(ctx)
+	if waited > 0 {
+		p.stats.waits.Add(1)
+		p.stats.waited.Add(int64(waited))
+	}
+	return in, waited, err
+}
+
 // acquire returns an instance with a place for one exchange, waiting at most
 // the plugin's deadline.
 func (p *pool) acquire(ctx context.Context) (in *instance, waited time.Duration, err error) {

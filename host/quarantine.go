@@ -3,6 +3,8 @@ package host
 import (
 	"log/slog"
 	"time"
+
+	"github.com/headgate/headgate/runtime/exchange"
 )
 
 // quarantine keeps exchanges away from a plugin that fails more often than not:
@@ -66,6 +68,25 @@ func (q *quarantine) count() {
 	if q.calls++; q.calls > quarantineMemory {
 		q.calls, q.bad = q.calls/2, q.bad/2
 	}
+}
+
+// requester runs the request side of an exchange.
+type requester interface {
+	request(x *exchange.Exchange) (exchange.Verdict, error)
+}
+
+// admitted runs the request side unless the plugin is in quarantine.
+func (p *pool) admitted(x *exchange.Exchange, r requester) exchange.Verdict {
+	if err := p.admit(); err != nil {
+		return x.Fail(err)
+	}
+	v, err := r.request(x)
+	if err != nil {
+		p.sentAway()
+		return x.Fail(err)
+	}
+	p.entered()
+	return v
 }
 
 // admit lets an exchange in unless the plugin is in quarantine. The caller tells

@@ -90,9 +90,9 @@ func matrix() map[string][]string {
 			"runtime/exchange",
 		},
 		"cmd/headgate/internal/golden": {"runtime/exchange", "host", "host/abi"},
-		"bench":         {},
-		"test/":         {},
-		"test/registry": {"test/need"},
+		"bench":                        {},
+		"test/":                        {},
+		"test/registry":                {"test/need"},
 	}
 }
 
