@@ -297,3 +297,46 @@ func TestTokensOfPlugins(t *testing.T) {
 		t.Error("no trap")
 	}
 }
+
+func TestFetchMany(t *testing.T) {
+	checkLeaks(t)
+	meet := make(chan struct{})
+	addr := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("X-Url", string(body))
+		switch r.URL.Path {
+		case "/left", "/right": // neither answers before the other is asked
+			select {
+			case meet <- struct{}{}:
+			case <-meet:
+			case <-r.Context().Done():
+			}
+		case "/large":
+			_, _ = io.WriteString(w, strings.Repeat("x", 9<<20))
+		case "/broken":
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = io.WriteString(w, r.URL.Path)
+	})
+	u := "upstream://u"
+	list := func(urls ...string) string { return `urls = ["` + strings.Join(urls, `", "`) + `"]` }
+	cases := []struct {
+		urls []string
+		want string
+	}{
+		{[]string{u + "/left", u + "/right", u + "/left", u + "/right"}, `[200,"/left","upstream://u/left",200,"/right","upstream://u/right",200,"/left","upstream://u/left",200,"/right","upstream://u/right"]`},
+		{[]string{u + "/a", "upstream://other/", "no URL", u + "/large", u + "/broken"}, `[200,"/a","upstream://u/a","allow.fetch does not name it","not a request that can be sent","the answer is too large","no answer; the gateway's log says why"]`},
+		{[]string{"upstream://other/"}, `["allow.fetch does not name it"]`},
+		{strings.Split(strings.Repeat(u+"/a ", 16)+u+"/a", " "), "[" + strings.TrimSuffix(strings.Repeat(`"not a request that can be sent",`, 17), ",") + "]"},
+	}
+	routes := fmt.Sprintf("upstream \"u\" {\n  endpoint %q {}\n}\n", addr) + probePlugin(t, "many", "many", "fetch = [upstream.u]")
+	for i, c := range cases {
+		routes += fmt.Sprintf("route \"r%[1]d\" {\n  path = \"/%[1]d\"\n  filter \"many\" {\n    %s\n  }\n  respond {}\n}\n", i, list(c.urls...))
+	}
+	r := start(t, map[string]string{"routes.hcl": routes})
+	for i, c := range cases {
+		if status, _, body := r.get(fmt.Sprintf("/%d", i)); status != 200 || body != c.want {
+			t.Errorf("%.100q: got %d %s", c.urls, status, body)
+		}
+	}
+}

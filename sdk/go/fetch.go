@@ -1,6 +1,7 @@
 package headgate
 
 import (
+	"encoding/binary"
 	"errors"
 	"strings"
 	"time"
@@ -61,6 +62,12 @@ var (
 // requests that are forwarded: balancing, retries, TLS and limits of the upstream
 // are the same.
 func (x *Exchange) Fetch(r FetchRequest) (*FetchResponse, error) {
+	status, header, body := x.host.Fetch(r.Method, r.URL, r.fields(), r.Body, uint32(r.Timeout.Milliseconds()))
+	return fetched(status, header, body)
+}
+
+// fields are names and values with a NUL behind each.
+func (r *FetchRequest) fields() string {
 	var head strings.Builder
 	for _, f := range r.Header {
 		head.WriteString(f[0])
@@ -68,7 +75,10 @@ func (x *Exchange) Fetch(r FetchRequest) (*FetchResponse, error) {
 		head.WriteString(f[1])
 		head.WriteByte(0)
 	}
-	status, header, body := x.host.Fetch(r.Method, r.URL, head.String(), r.Body, uint32(r.Timeout.Milliseconds()))
+	return head.String()
+}
+
+func fetched(status int32, header [][2]string, body []byte) (*FetchResponse, error) {
 	switch status {
 	case -1:
 		return nil, ErrFetchDenied
@@ -83,4 +93,33 @@ func (x *Exchange) Fetch(r FetchRequest) (*FetchResponse, error) {
 		return nil, ErrFetchFailed
 	}
 	return &FetchResponse{int(status), header, body}, nil
+}
+
+// FetchResult is what became of one of many requests.
+type FetchResult struct {
+	*FetchResponse // nil if there is an error
+	Err            error
+}
+
+// FetchMany sends up to 16 requests at once and waits for all answers, which come in
+// the order of the requests. More are ErrFetchInvalid, each.
+func (x *Exchange) FetchMany(requests ...FetchRequest) []FetchResult {
+	var p []byte
+	for _, r := range requests {
+		fields := r.fields()
+		for _, n := range []int{len(r.Method), len(r.URL), len(fields), len(r.Body), int(r.Timeout.Milliseconds())} {
+			p = binary.LittleEndian.AppendUint32(p, uint32(n))
+		}
+		p = append(append(append(append(p, r.Method...), r.URL...), fields...), r.Body...)
+	}
+	n := x.host.FetchMany(p)
+	results := make([]FetchResult, len(requests))
+	for i := range results {
+		if i >= int(n) {
+			results[i].Err = ErrFetchInvalid
+			continue
+		}
+		results[i].FetchResponse, results[i].Err = fetched(x.host.FetchAnswer(uint32(i)))
+	}
+	return results
 }

@@ -3,8 +3,11 @@ package native
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/headgate/headgate/host/abi"
@@ -26,41 +29,52 @@ const (
 	maxFetchAnswer = 16 << 20
 )
 
+// call is a request of a guest and what became of it.
+type call struct {
+	to     string
+	q      *exchange.Fetch
+	status int32 // or what is wrong
+}
+
 // fetch implements headgate_v1's fetch: it sends a request and waits for the
 // whole answer, which fetch_headers and fetch_body then return, until the next
 // fetch or the end of the call.
 func fetch(g *Guest, stack []uint64) {
 	const name = "fetch"
 	x := g.need(name)
-	g.fetched = nil
-	url := g.bytes(name, "url", uint32(stack[2]), uint32(stack[3]))
+	g.fetched, g.many = nil, nil
+	c := g.prepare(
+		g.bytes(name, "method", uint32(stack[0]), uint32(stack[1])), g.bytes(name, "url", uint32(stack[2]), uint32(stack[3])),
+		g.bytes(name, "headers", uint32(stack[4]), uint32(stack[5])), g.bytes(name, "body", uint32(stack[6]), uint32(stack[7])), uint32(stack[8]))
+	if c.status == 0 {
+		c.q.Limit = int64(min(g.env.MaxBody, maxFetchAnswer))
+		g.send(x, c)
+	}
+	stack[0] = result(c.status)
+}
+
+// prepare checks a request, of which it keeps copies.
+func (g *Guest) prepare(method, url, head, body []byte, timeout uint32) *call {
 	to, path, query, ok := splitFetch(exchange.String(url))
 	if !ok {
-		stack[0] = result(fetchInvalid)
-		return
+		return &call{status: fetchInvalid}
 	}
-	if g.env.Fetcher == nil || !g.env.Fetch[to] {
-		g.env.Denials.Add()
-		stack[0] = result(fetchDenied)
-		return
+	if !g.granted(g.env.Fetcher != nil && g.env.Fetch[to]) {
+		return &call{status: fetchDenied}
 	}
-	q := &exchange.Fetch{
-		Method: g.text(name, "method", uint32(stack[0]), uint32(stack[1])),
-		Path:   strings.Clone(path), RawQuery: strings.Clone(query),
-		Body:    append([]byte(nil), g.bytes(name, "body", uint32(stack[6]), uint32(stack[7]))...),
-		Timeout: time.Duration(uint32(stack[8])) * time.Millisecond,
-		Limit:   int64(min(g.env.MaxBody, maxFetchAnswer)),
+	c := &call{to: strings.Clone(to)}
+	c.q = &exchange.Fetch{
+		Method: string(method), Path: strings.Clone(path), RawQuery: strings.Clone(query),
+		Body: append([]byte(nil), body...), Timeout: time.Duration(timeout) * time.Millisecond,
 	}
-	if q.Method == "" {
-		q.Method = "GET"
+	if len(method) == 0 {
+		c.q.Method = "GET"
 	}
-	q.Scheme, q.Authority, _ = strings.Cut(to, "://")
-	q.Scheme, q.Authority = strings.Clone(q.Scheme), strings.Clone(q.Authority)
-	if !exchange.ValidName(q.Method) || q.Method == "CONNECT" || !g.fetchHead(q, g.bytes(name, "headers", uint32(stack[4]), uint32(stack[5]))) {
-		stack[0] = result(fetchInvalid)
-		return
+	c.q.Scheme, c.q.Authority, _ = strings.Cut(c.to, "://")
+	if !exchange.ValidName(c.q.Method) || c.q.Method == "CONNECT" || !g.fetchHead(c.q, head) {
+		c.status = fetchInvalid
 	}
-	stack[0] = result(g.doFetch(x, strings.Clone(to), q))
+	return c
 }
 
 func result(n int32) uint64 { return uint64(uint32(n)) }
@@ -129,24 +143,47 @@ func cutNUL(p []byte) (before, after []byte, ok bool) {
 	return nil, nil, false
 }
 
-// doFetch waits, which is not the guest's time.
-func (g *Guest) doFetch(x *exchange.Exchange, to string, q *exchange.Fetch) int32 {
+// send sends requests at once and waits for all, which is not the guest's time. The
+// last one becomes that of fetch_headers and fetch_body.
+func (g *Guest) send(x *exchange.Exchange, calls ...*call) {
 	ctx, cancel := context.WithCancel(x.Context())
 	defer cancel()
+	errs := make([]error, len(calls))
 	g.Pause(cancel)
-	err := g.env.Fetcher.Fetch(ctx, x, to, q)
+	var others sync.WaitGroup
+	for i, c := range calls[1:] {
+		others.Go(func() { errs[i+1] = g.sendOne(ctx, x, c) })
+	}
+	errs[0] = g.sendOne(ctx, x, calls[0])
+	others.Wait()
 	g.Resume()
+	for i, c := range calls {
+		g.settle(ctx, x, c, errs[i])
+	}
+}
+
+// sendOne turns a panic into an error: nobody else would, in a goroutine of its own.
+func (g *Guest) sendOne(ctx context.Context, x *exchange.Exchange, c *call) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return g.env.Fetcher.Fetch(ctx, x, c.to, c.q)
+}
+
+func (g *Guest) settle(ctx context.Context, x *exchange.Exchange, c *call, err error) {
 	switch {
 	case err == nil:
-		g.fetched = q
-		return int32(q.Status)
+		c.status, g.fetched = int32(c.q.Status), c.q
 	case errors.Is(err, exchange.ErrFetchTimeout), ctx.Err() != nil:
-		return fetchTimeout
+		c.status = fetchTimeout
 	case errors.Is(err, exchange.ErrFetchLarge):
-		return fetchLarge
+		c.status = fetchLarge
+	default:
+		g.env.Log.Log(slog.LevelWarn, x.ID, "fetch from "+c.to+" failed: "+err.Error())
+		c.status = fetchFailed
 	}
-	g.env.Log.Log(slog.LevelWarn, x.ID, "fetch from "+to+" failed: "+err.Error())
-	return fetchFailed
 }
 
 // fetchHeaders implements headgate_v1's fetch_headers: the fields of the answer,

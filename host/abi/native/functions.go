@@ -89,6 +89,8 @@ func extraFunctions() []function {
 		{"config_id", none, one, configID},
 		{"get_filter", types(2), one, getFilter},
 		{"get_request_id", types(2), one, getRequestID},
+		{"fetch_many", types(2), one, fetchMany},
+		{"fetch_answer", types(1), one, fetchAnswer},
 		{"value", types(3), long, evaluate},
 		{"auth_get", types(2), one, authGet},
 		{"auth_set", types(2), one, authSet},

@@ -68,6 +68,7 @@ type Guest struct {
 	scratch [256]byte // lower-cased names
 	values  [][]byte  // of get_header_values
 	fetched *exchange.Fetch
+	many    []*call
 	out     writer // of lists of strings
 }
 
@@ -210,4 +211,4 @@ func (g *Guest) enter(p phase, x *exchange.Exchange, s *Session, cfg *abi.Config
 	g.failed, g.failure = false, ""
 }
 
-func (g *Guest) leave() { g.x, g.s, g.failure, g.fetched = nil, nil, "", nil }
+func (g *Guest) leave() { g.x, g.s, g.failure, g.fetched, g.many = nil, nil, "", nil, nil }

@@ -5,11 +5,9 @@ package headgatetest
 
 import (
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	headgate "github.com/headgate/headgate/sdk/go"
 	"github.com/headgate/headgate/sdk/go/internal/host"
@@ -164,6 +162,7 @@ type fake struct {
 	response bool // the response side runs
 
 	auth, published []byte
+	answers         []answer
 }
 
 func (f *fake) Values(kind uint32, name string) []string { return f.heads[kind].values(name) }
@@ -234,29 +233,6 @@ func (f *fake) WriteBody(kind uint32, p []byte) {
 		f.wrote[kind], f.bodies[kind] = true, nil
 	}
 	f.bodies[kind] = append(f.bodies[kind], p...)
-}
-
-// Fetch implements host.Host.
-func (f *fake) Fetch(method, url, fields string, body []byte, timeoutMS uint32) (int32, [][2]string, []byte) {
-	if f.e.f.fetch == nil {
-		return -1, nil, nil
-	}
-	r := headgate.FetchRequest{Method: method, URL: url, Body: slices.Clone(body), Timeout: time.Duration(timeoutMS) * time.Millisecond}
-	for texts := strings.Split(fields, "\x00"); len(texts) > 2; texts = texts[2:] {
-		r.Header = append(r.Header, [2]string{texts[0], texts[1]})
-	}
-	answer, err := f.e.f.fetch(r)
-	for status, known := range map[int32]error{
-		-1: headgate.ErrFetchDenied, -2: headgate.ErrFetchInvalid, -4: headgate.ErrFetchTimeout, -5: headgate.ErrFetchTooLarge,
-	} {
-		if errors.Is(err, known) {
-			return status, nil, nil
-		}
-	}
-	if err != nil {
-		return -3, nil, nil
-	}
-	return int32(answer.Status), answer.Header, answer.Body
 }
 
 func (f *fake) LogEnabled(int32) bool { return true }

@@ -61,6 +61,11 @@ type Host interface {
 	// status or what is wrong as a negative number.
 	Fetch(method, url, fields string, body []byte, timeoutMS uint32) (status int32, header [][2]string, answer []byte)
 
+	// FetchMany takes requests as the ABI has them, and returns how many answers there
+	// are, which FetchAnswer returns as Fetch does.
+	FetchMany(requests []byte) int32
+	FetchAnswer(i uint32) (status int32, header [][2]string, answer []byte)
+
 	// The functions of state return a negative number for what is wrong.
 	StateGet(namespace, key string) (value []byte, n int32)
 	StateSet(namespace, key string, value []byte, ttlMS uint32) int32

@@ -103,6 +103,12 @@ func metric(op uint32, name, labels string, v float64) int32
 //go:wasmimport headgate_v1 trace_attribute
 func traceAttribute(name, value string) int32
 
+//go:wasmimport headgate_v1 fetch_many
+func fetchMany(requests unsafe.Pointer, size uint32) int32
+
+//go:wasmimport headgate_v1 fetch_answer
+func fetchAnswer(i uint32) int32
+
 //go:wasmimport headgate_v1 fail
 func giveUp(message string)
 
@@ -282,6 +288,20 @@ func (Wasm) WriteBody(kind uint32, p []byte) {
 // Fetch implements Host.
 func (Wasm) Fetch(method, url, fields string, body []byte, timeoutMS uint32) (int32, [][2]string, []byte) {
 	status := fetch(method, url, fields, unsafe.Pointer(unsafe.SliceData(body)), uint32(len(body)), timeoutMS)
+	if status < 0 {
+		return status, nil, nil
+	}
+	return status, pairs(fetchHeaders), bytes.Clone(read(fetchBody))
+}
+
+// FetchMany implements Host.
+func (Wasm) FetchMany(requests []byte) int32 {
+	return fetchMany(unsafe.Pointer(unsafe.SliceData(requests)), uint32(len(requests)))
+}
+
+// FetchAnswer implements Host.
+func (Wasm) FetchAnswer(i uint32) (int32, [][2]string, []byte) {
+	status := fetchAnswer(i)
 	if status < 0 {
 		return status, nil, nil
 	}
