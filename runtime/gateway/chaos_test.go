@@ -362,3 +362,26 @@ func (c *chaos) run(files func(addr string) map[string]string, seed uint64, d ti
 	}
 	t.Logf("%d whole responses, %d broken", c.whole.Load(), c.broken.Load())
 }
+
+// TestTrailersOfSmallRequests: a request that arrives whole, trailers and all, is
+// passed on with them.
+func TestTrailersOfSmallRequests(t *testing.T) {
+	checkLeaks(t)
+	app := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s", body, r.Trailer.Get("X-In"))
+	})
+	r := start(t, to(app, ""))
+	c, br := r.dial()
+	if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-In\r\n\r\n5\r\nhello\r\n0\r\nX-In: t\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(br, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil || string(body) != "hello t" {
+		t.Errorf("%q %v", body, err)
+	}
+}
