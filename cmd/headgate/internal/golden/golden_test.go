@@ -87,8 +87,14 @@ func conformance() map[string]struct {
 		dir  string
 		need func(testing.TB)
 	}{
+		"as": {"as/conformance", func(t testing.TB) { need.Program(t, "npm") }},
 		"go": {"go/internal/conformance", func(testing.TB) {}},
-		"c":  {"c/conformance", func(t testing.TB) { need.Program(t, "clang-19"); need.Program(t, "wasm-ld-19") }},
+		"rust": {"rust/conformance", func(t testing.TB) {
+			need.Full(t) // its standard library is compiled, too
+			need.File(t, "/usr/share/doc/rust-web-src", "apt-get install rust-web-src")
+			need.Program(t, "wasm-ld-19")
+		}},
+		"c": {"c/conformance", func(t testing.TB) { need.Program(t, "clang-19"); need.Program(t, "wasm-ld-19") }},
 	}
 }
 
