@@ -11,12 +11,15 @@ import (
 	"time"
 )
 
-// filterName is what -scenario calls the contest of gateways with the same
-// proxy-wasm filter: it reads two header fields and sets one.
+// filterName is what -scenario calls the contest of gateways with the same filter,
+// for proxy-wasm or http-wasm: it reads two header fields and sets one.
 const filterName = "filter, GET 1 KiB"
 
-// guests are the modules, by the language that they are written in, with what
-// builds each of them.
+// httpWasm is the guest that is for http-wasm, which Traefik has and Envoy has not.
+const httpWasm = "http-wasm"
+
+// guest is a module for proxy-wasm, by the language that it is written in, or
+// httpWasm, with what builds it.
 type guest struct {
 	language string
 	build    func(sources, out string) *exec.Cmd
@@ -25,12 +28,15 @@ type guest struct {
 
 func guests() []guest {
 	return []guest{
+		{httpWasm, func(sources, out string) *exec.Cmd {
+			return exec.Command("clang-19", "--target=wasm32", "-O2", "-nostdlib", "-Wl,--no-entry", "-o", filepath.Join(out, "http-wasm.wasm"), filepath.Join(sources, "native", "testdata", "guest.c"))
+		}, "http-wasm.wasm"},
 		{"C", func(sources, out string) *exec.Cmd {
-			return exec.Command("clang-19", "--target=wasm32", "-O2", "-nostdlib", "-Wl,--no-entry", "-o", filepath.Join(out, "c.wasm"), filepath.Join(sources, "c", "guest.c"))
+			return exec.Command("clang-19", "--target=wasm32", "-O2", "-nostdlib", "-Wl,--no-entry", "-o", filepath.Join(out, "c.wasm"), filepath.Join(sources, "proxywasm", "testdata", "c", "guest.c"))
 		}, "c.wasm"},
 		{"Rust", func(sources, out string) *exec.Cmd {
 			c := exec.Command("/usr/bin/cargo", "build", "--release", "--locked", "--target", "wasm32-unknown-unknown", "-Z", "build-std=std,panic_abort")
-			c.Dir = filepath.Join(sources, "rust")
+			c.Dir = filepath.Join(sources, "proxywasm", "testdata", "rust")
 			c.Env = append(os.Environ(), "PATH=/usr/bin:/bin", "RUSTC=/usr/bin/rustc", "RUSTC_BOOTSTRAP=1", "RUSTFLAGS=-C linker=/usr/bin/wasm-ld-19", "CARGO_TARGET_DIR="+out)
 			return c
 		}, "wasm32-unknown-unknown/release/guest.wasm"},
@@ -38,28 +44,42 @@ func guests() []guest {
 }
 
 // contestants lists the gateways without a filter and with it.
-func contestants(headgate string, modules map[string]string) []gateway {
+func contestants(headgate, conf string, modules map[string]string) []gateway {
 	ours := gateway{
 		name: "headgate", plain: "127.0.0.1:18083", files: []string{"headgate.hcl"}, env: two(), command: []string{headgate, "run", "headgate.hcl"},
 	}
 	envoy := func(config string) []string {
 		return []string{"envoy", "-c", config, "--concurrency", "2", "--disable-hot-restart", "-l", "error"}
 	}
-	list := []gateway{ours, {name: "envoy", plain: "127.0.0.1:18084", files: []string{"envoy.yaml"}, command: envoy("envoy.yaml")}}
+	list := []gateway{
+		ours, {name: "envoy", plain: "127.0.0.1:18084", files: []string{"envoy.yaml"}, command: envoy("envoy.yaml")},
+		{name: "traefik", plain: "127.0.0.1:18086", env: two(), files: []string{"traefik.yaml", "traefik-routes.yaml"}, command: []string{"traefik", "--configFile=traefik.yaml"}},
+	}
 	// Each has its own addresses: all run at once.
 	for i, g := range guests() {
 		path, ok := modules[g.language]
 		if !ok {
 			continue
 		}
-		address := []string{"127.0.0.1:18088", "127.0.0.1:18089"}[i]
-		other := []string{"127.0.0.1:18098", "127.0.0.1:18099"}[i]
-		config := []string{"envoy-filter-1.yaml", "envoy-filter-2.yaml"}[i]
-		built := map[string]string{"guest.wasm": path}
+		address := []string{"127.0.0.1:18088", "127.0.0.1:18089", "127.0.0.1:18090"}[i]
 		list = append(list, gateway{
-			name: "headgate, " + g.language, plain: address, files: []string{"filter.hcl"}, built: built, env: two(),
+			name: "headgate, " + g.language, plain: address, files: []string{"filter.hcl"}, built: map[string]string{"guest.wasm": path}, env: two(),
 			command: []string{headgate, "run", "-var", "address=" + address, "filter.hcl"},
-		}, gateway{name: "envoy, " + g.language, plain: other, files: []string{config}, built: built, command: envoy(config)})
+		})
+		if g.language == httpWasm {
+			const plugin = "plugins-local/src/github.com/headgate/guest/"
+			list = append(list, gateway{
+				name: "traefik, " + g.language, plain: "127.0.0.1:18101", env: two(), files: []string{"traefik-filter.yaml", "traefik-filter-routes.yaml"},
+				built:   map[string]string{plugin + "plugin.wasm": path, plugin + ".traefik.yml": filepath.Join(conf, "traefik-plugin.yaml")},
+				command: []string{"traefik", "--configFile=traefik-filter.yaml"},
+			})
+			continue
+		}
+		config := []string{"", "envoy-filter-1.yaml", "envoy-filter-2.yaml"}[i]
+		list = append(list, gateway{
+			name: "envoy, " + g.language, plain: []string{"", "127.0.0.1:18098", "127.0.0.1:18099"}[i], files: []string{config},
+			built: map[string]string{"guest.wasm": path}, command: envoy(config),
+		})
 	}
 	return list
 }
@@ -74,7 +94,7 @@ func (b *bench) filtered(ctx context.Context) ([]result, error) {
 		return nil, err
 	}
 	var gateways []gateway
-	for _, g := range contestants(b.headgate, modules) {
+	for _, g := range contestants(b.headgate, b.dir, modules) {
 		path, err := program(g.command[0], filepath.Join(b.out, "peers"))
 		if err != nil {
 			fmt.Fprintf(b.stdout, "%s is not installed and passed over\n", g.name)
@@ -97,7 +117,7 @@ func (b *bench) modules() (map[string]string, error) {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, err
 	}
-	sources := filepath.Join(b.dir, "..", "host", "abi", "proxywasm", "testdata")
+	sources := filepath.Join(b.dir, "..", "host", "abi")
 	made := map[string]string{}
 	for _, g := range guests() {
 		if text, err := g.build(sources, out).CombinedOutput(); err != nil {
