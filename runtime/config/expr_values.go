@@ -375,7 +375,7 @@ func jsonResult(x *exchange.Exchange, path string, buffer int64, late bool) (gjs
 	m := &x.Request.Message
 	if !late {
 		if err := x.ReadAhead(m, buffer); err != nil {
-			return gjson.Result{}, err
+			return gjson.Result{}, &exchange.BodyError{Err: err}
 		}
 	}
 	if m.Body != nil && !m.Whole {

@@ -38,6 +38,20 @@ type Config struct {
 // configuration.
 func (c *Config) Watch() []string { return c.watch }
 
+// Written returns the files that the gateway itself writes: its logs.
+func (c *Config) Written() map[string]bool {
+	out := map[string]bool{}
+	if a := c.Gateway.AccessLog; a != nil {
+		out[filepath.Clean(a.Path)] = true
+	}
+	for _, p := range c.Policies {
+		if p.DecisionLog != nil {
+			out[filepath.Clean(p.DecisionLog.Path)] = true
+		}
+	}
+	return out
+}
+
 // loader holds what one Load knows so far: of the whole configuration, or of one
 // file of it.
 type loader struct {

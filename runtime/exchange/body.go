@@ -164,6 +164,16 @@ func (b *Budget) Give(n int64) {
 	}
 }
 
+// BodyError is why an expression had no request body to look at. It is no fault of
+// the expression.
+type BodyError struct{ Err error }
+
+// Error implements error.
+func (e *BodyError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *BodyError) Unwrap() error { return e.Err }
+
 // ReadAhead reads m's body until its end or until limit bytes are in
 // m.Buffered, and sets m.Whole. It may be called again with a larger limit. The
 // body still yields every byte, also after a read deadline passed. Errors are

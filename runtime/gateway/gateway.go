@@ -80,7 +80,7 @@ type Gateway struct {
 // *config.Diagnostics; any other error is a failure to run, such as a port in
 // use. After an error nothing is left behind. Shutdown ends a started gateway.
 func Start(ctx context.Context, o Options) (*Gateway, error) {
-	view := look(o.Source.Paths)
+	view := look(o.Source.Paths, nil)
 	cfg, diags := config.Load(o.Source)
 	if diags.HasErrors() {
 		return nil, diags
@@ -163,7 +163,7 @@ func (g *Gateway) Reload(ctx context.Context) error {
 		return errors.New("the gateway is stopping")
 	}
 	start := time.Now()
-	view, watched := look(g.opts.Source.Paths), look(g.view.paths)
+	view, watched := look(g.opts.Source.Paths, g.view.written), g.view.afresh()
 	g.view = watched
 	src := g.opts.Source
 	if gen := g.inForce(); gen != nil {
@@ -235,8 +235,8 @@ func (g *Gateway) load(ctx context.Context, cfg *config.Config) (err error) {
 // saw takes note of what cfg was read from. If that changed while it was read,
 // which v from before tells, the next look finds a difference.
 func (g *Gateway) saw(v view, cfg *config.Config) {
-	changed := look(v.paths).seen != v.seen
-	g.view = look(cfg.Watch())
+	changed := v.afresh().seen != v.seen
+	g.view = look(cfg.Watch(), cfg.Written())
 	if changed {
 		g.view.seen++
 	}

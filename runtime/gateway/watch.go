@@ -33,14 +33,20 @@ type watcher struct {
 // before they were read, so that no change after it goes unseen.
 type view struct {
 	paths []string
-	seen  uint64
-	again bool // it could not be read for want of descriptors
+	// written are logs of the gateway's own, which may be below paths: their
+	// changes are none of the configuration.
+	written map[string]bool
+	seen    uint64
+	again   bool // it could not be read for want of descriptors
 }
 
-func look(paths []string) view {
-	seen, whole := fingerprint(paths)
-	return view{paths: paths, seen: seen, again: !whole}
+func look(paths []string, written map[string]bool) view {
+	seen, whole := fingerprint(paths, written)
+	return view{paths: paths, written: written, seen: seen, again: !whole}
 }
+
+// afresh looks at the same paths again.
+func (v view) afresh() view { return look(v.paths, v.written) }
 
 func newWatcher(v view) (*watcher, error) {
 	w, err := fsnotify.NewWatcher()
@@ -88,9 +94,12 @@ func (w *watcher) run(ctx context.Context, changed func() view) {
 		select {
 		case <-ctx.Done():
 			return
-		case _, ok := <-w.fs.Events:
+		case e, ok := <-w.fs.Events:
 			if !ok {
 				return
+			}
+			if w.written[filepath.Clean(e.Name)] {
+				continue // as often as requests come
 			}
 			now := time.Now()
 			if first.IsZero() {
@@ -105,7 +114,7 @@ func (w *watcher) run(ctx context.Context, changed func() view) {
 			// now, before looking at it.
 			w.arm()
 			// An editor's temporary file, or a read: nothing of ours changed.
-			now := look(w.paths)
+			now := w.afresh()
 			if !w.again && now.seen == w.seen {
 				continue
 			}
@@ -129,13 +138,13 @@ func starved(err error) bool {
 }
 
 // fingerprint condenses names, sizes, times and identities of all files below
-// paths. It is not whole if there were no descriptors to look into directories.
-func fingerprint(paths []string) (sum uint64, whole bool) {
+// paths but those that are written. It is not whole if there were no descriptors to look into directories.
+func fingerprint(paths []string, written map[string]bool) (sum uint64, whole bool) {
 	h := fnv.New64a()
 	whole = true
 	for _, p := range paths {
 		err := walk(p, func(path string, d fs.FileInfo) {
-			if d.IsDir() {
+			if d.IsDir() || written[path] {
 				return
 			}
 			var b []byte

@@ -207,7 +207,7 @@ func (f *flow) run() error {
 	}
 	r := f.route
 	if err := editHeaders(x, &x.Request.Head, r.RequestHeaders); err != nil {
-		return exprFailed(err)
+		return f.exprFailed(err)
 	}
 	switch {
 	case r.Redirect != nil:
@@ -217,7 +217,7 @@ func (f *flow) run() error {
 	}
 	if r.Rewrite != nil {
 		if err := rewrite(x, r.Rewrite); err != nil {
-			return exprFailed(err)
+			return f.exprFailed(err)
 		}
 	}
 	if f.trace != nil {
@@ -290,10 +290,10 @@ func (f *flow) match() error {
 func (f *flow) redirect(r *Redirect) error {
 	s, ok, err := text(f.x, r.URL)
 	if err != nil {
-		return exprFailed(fmt.Errorf("redirect.url: %w", err))
+		return f.exprFailed(fmt.Errorf("redirect.url: %w", err))
 	}
 	if !ok || !exchange.ValidValue(s) || s == "" {
-		return exprFailed(fmt.Errorf("redirect.url: the result is no URL"))
+		return f.exprFailed(fmt.Errorf("redirect.url: the result is no URL"))
 	}
 	f.x.Reply(r.Status, "", nil)
 	f.x.Response.Head.Add("Location", s)
@@ -306,14 +306,14 @@ func (f *flow) respond(r *Respond) error {
 	if r.Body != nil {
 		s, _, err := text(f.x, r.Body)
 		if err != nil {
-			return exprFailed(fmt.Errorf("respond.body: %w", err))
+			return f.exprFailed(fmt.Errorf("respond.body: %w", err))
 		}
 		body = []byte(s)
 	}
 	f.x.Reply(r.Status, "", body)
 	h := &f.x.Response.Head
 	if err := editHeaders(f.x, h, r.Headers); err != nil {
-		return exprFailed(fmt.Errorf("respond.%w", err))
+		return f.exprFailed(fmt.Errorf("respond.%w", err))
 	}
 	if _, ok := h.Known(exchange.NameContentType); !ok && len(body) > 0 {
 		h.Add("content-type", "text/plain; charset=utf-8")

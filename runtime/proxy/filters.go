@@ -21,6 +21,10 @@ func (f *flow) requestSide() (replied bool, err error) {
 				if s.AllowOnError {
 					continue
 				}
+				var b *exchange.BodyError
+				if errors.As(err, &b) {
+					return false, f.bodyError(b.Err)
+				}
 				return false, filterFailed(s.Name, err)
 			}
 			if v.Kind != exchange.KindBool || !v.Bool {

@@ -66,7 +66,13 @@ func filterFailed(name string, cause error) error {
 	return &failure{status: 500, detail: "a filter of this route failed", cause: errors.Join(errors.New("filter "+name), cause)}
 }
 
-func exprFailed(cause error) error {
+// exprFailed is the answer to an expression without a value. If that is for want of
+// the body, then what the body deserves.
+func (f *flow) exprFailed(cause error) error {
+	var b *exchange.BodyError
+	if errors.As(cause, &b) {
+		return f.bodyError(b.Err)
+	}
 	return &failure{status: 500, detail: "an expression of this route failed", cause: cause}
 }
 

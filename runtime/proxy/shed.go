@@ -8,8 +8,10 @@ import "github.com/headgate/headgate/runtime/exchange"
 func (f *flow) turnAway() {
 	x := f.x
 	f.e.shed.Add(1)
+	identify(x, &f.t.Settings)
 	answer(x, overloaded(nil))
 	x.Failure = nil
+	f.editResponse()
 	if err := f.write(); err != nil {
 		x.Front.Reset(exchange.ResetInternal)
 	}

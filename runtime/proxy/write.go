@@ -58,7 +58,7 @@ func (f *flow) editResponse() {
 	if f.route != nil {
 		if err := editHeaders(x, &x.Response.Head, f.route.ResponseHeaders); err != nil {
 			_ = f.abandon()
-			answer(x, exprFailed(err))
+			answer(x, f.exprFailed(err))
 		}
 	}
 	if v := x.Conn.Listener.AltSvc; v != "" && x.Request.Proto != exchange.HTTP3 {
