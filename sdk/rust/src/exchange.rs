@@ -150,6 +150,12 @@ impl Exchange {
         log(level, message.as_ref());
     }
 
+    /// Notes a fact about the exchange for the access log, and reports whether the
+    /// gateway took it.
+    pub fn attribute(&self, name: &str, value: &str) -> bool {
+        unsafe { raw::trace_attribute(name.as_ptr(), name.len() as u32, value.as_ptr(), value.len() as u32) == 0 }
+    }
+
     /// A namespace of what plugins keep in the gateway. `allow.state` has to name it.
     pub fn namespace<'a>(&self, name: &'a str) -> State<'a> {
         State { name }
@@ -205,6 +211,12 @@ impl Fields {
     /// All values of a field.
     pub fn values(&self, name: &str) -> Vec<String> {
         raw::split(&self.list(name)).map(|v| string(v.to_vec())).collect()
+    }
+
+    /// The names of the fields, in lower case, each once.
+    pub fn names(&self) -> Vec<String> {
+        let list = raw::list(|p, n| unsafe { raw::get_header_names(self.kind, p, n) });
+        raw::split(&list).map(|v| string(v.to_vec())).collect()
     }
 
     /// Name, in lower case, and value of every field in order.

@@ -41,9 +41,12 @@ extern crate alloc;
 extern crate std;
 
 mod config;
+/// Hashes, HMAC, AES-GCM and tokens, which the gateway computes.
+pub mod crypto;
 mod document;
 mod exchange;
 mod fetch;
+mod metric;
 mod raw;
 #[doc(hidden)]
 pub mod serve;
@@ -53,6 +56,7 @@ pub use config::{Config, Setting};
 pub use document::{Document, Kind, Value};
 pub use exchange::{Exchange, Fields, Level};
 pub use fetch::{FetchError, FetchRequest, FetchResponse};
+pub use metric::Metric;
 pub use state::{Algorithm, Limit, State, StateError, Taken};
 
 /// What a filter decides about a request.

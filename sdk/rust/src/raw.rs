@@ -42,6 +42,24 @@ unsafe extern "C" {
         source: u32, data: *const u8, len: u32, path: *const u8, path_len: u32, value: *const u8, value_len: u32, buf: *mut u8, limit: u32,
     ) -> i32;
     pub fn json_valid(source: u32, data: *const u8, len: u32) -> u32;
+    pub fn metric(op: u32, name: *const u8, len: u32, labels: *const u8, labels_len: u32, v: f64) -> i32;
+    pub fn hash(algorithm: u32, data: *const u8, len: u32, buf: *mut u8, limit: u32) -> i32;
+    pub fn hmac(algorithm: u32, key: *const u8, key_len: u32, data: *const u8, len: u32, buf: *mut u8, limit: u32) -> i32;
+    pub fn equal(a: *const u8, a_len: u32, b: *const u8, b_len: u32) -> i32;
+    pub fn random(buf: *mut u8, len: u32);
+    pub fn seal(
+        key: *const u8, key_len: u32, data: *const u8, len: u32, extra: *const u8, extra_len: u32, buf: *mut u8, limit: u32,
+    ) -> i32;
+    pub fn open(
+        key: *const u8, key_len: u32, data: *const u8, len: u32, extra: *const u8, extra_len: u32, buf: *mut u8, limit: u32,
+    ) -> i32;
+    pub fn jws_verify(
+        keys: *const u8, keys_len: u32, token: *const u8, len: u32, algorithms: *const u8, algorithms_len: u32, buf: *mut u8, limit: u32,
+    ) -> i32;
+    pub fn jws_sign(
+        key: *const u8, key_len: u32, algorithm: *const u8, algorithm_len: u32, payload: *const u8, len: u32, buf: *mut u8, limit: u32,
+    ) -> i32;
+    pub fn trace_attribute(name: *const u8, len: u32, value: *const u8, value_len: u32) -> i32;
     pub fn fail(message: *const u8, len: u32);
     pub fn fetch(
         method: *const u8, method_len: u32, url: *const u8, url_len: u32, fields: *const u8, fields_len: u32, body: *const u8, body_len: u32,
