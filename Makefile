@@ -13,7 +13,7 @@ STD    = host/builtin/files/std.wasm
 TENANT = examples/quickstart/tenant.wasm
 SDK    := $(shell find sdk/go -name '*.go' ! -name '*_test.go') sdk/go/go.mod
 SDKZIP = cmd/headgate/internal/scaffold/files/sdk.zip
-SDKS   = go c
+SDKS   = go c rust as
 SDKSRC := $(shell find $(addprefix sdk/,$(SDKS)) -type f ! -name '*_test.go' ! -name '*.wasm' ! -path '*/target/*' ! -path '*/node_modules/*')
 FIRST  := $(shell find plugins -name '*.go' ! -name '*_test.go') plugins/go.mod
 

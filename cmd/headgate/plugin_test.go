@@ -74,10 +74,17 @@ func TestPluginLanguages(t *testing.T) {
 	for _, c := range []struct {
 		language string
 		programs []string
+		slow     bool // it compiles its standard library, too
 	}{
-		{"c", []string{"clang-19", "wasm-ld-19"}},
+		{"c", []string{"clang-19", "wasm-ld-19"}, false},
+		{"as", []string{"npm"}, false},
+		{"rust", []string{"wasm-ld-19"}, true},
 	} {
 		t.Run(c.language, func(t *testing.T) {
+			if c.slow {
+				need.Full(t)
+				need.File(t, "/usr/share/doc/rust-web-src", "apt-get install rust-web-src")
+			}
 			for _, p := range c.programs {
 				need.Program(t, p)
 			}

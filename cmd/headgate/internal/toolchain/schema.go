@@ -13,8 +13,8 @@ import (
 const schemaFile = "schema.json"
 
 // Schema returns the JSON Schema of the plugin's configuration: that of
-// schema.json, or what the Config types of a Go project say. nil if there is
-// none.
+// schema.json, or what the Config types of a Go project or config! of a Rust
+// project say. nil if there is none.
 func (p *Project) Schema() ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(p.Dir, schemaFile))
 	switch {
@@ -26,10 +26,16 @@ func (p *Project) Schema() ([]byte, error) {
 		return b.Bytes(), nil
 	case !os.IsNotExist(err):
 		return nil, err
-	case p.Language != Go:
+	}
+	var filters []*schema
+	switch p.Language {
+	case Go:
+		filters, err = goFilters(p.Dir)
+	case Rust:
+		filters, err = rustFilters(p.Dir)
+	default:
 		return nil, nil
 	}
-	filters, err := goFilters(p.Dir)
 	if err != nil || len(filters) == 0 {
 		return nil, err
 	}

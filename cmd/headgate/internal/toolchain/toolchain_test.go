@@ -210,3 +210,36 @@ func TestCPlusPlus(t *testing.T) {
 		t.Errorf("%+v %v", f, err)
 	}
 }
+
+const rustConfigSource = `headgate::config! {
+    /// What the filter
+    /// block says.
+    pub(crate) struct Settings {
+        /// Names who is greeted.
+        header: String,
+        pub names: Vec<String>,
+        rate: Option<f64>,
+        max: u32 = 5u32,
+    }
+}
+
+headgate::plugin!("greeter" => Settings);
+`
+
+func TestRustSchema(t *testing.T) {
+	dir := write(t, t.TempDir(), map[string]string{"Cargo.toml": "", "src/lib.rs": rustConfigSource})
+	p, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"$schema":"https://json-schema.org/draft/2020-12/schema","title":"greeter","description":"What the filter block says.","type":"object",` +
+		`"properties":{"header":{"description":"Names who is greeted.","type":"string"},"max":{"type":"integer","minimum":0},` +
+		`"names":{"type":"array","items":{"type":"string"}},"rate":{"type":"number"}},"required":["header"],"additionalProperties":false}`
+	if string(got) != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
