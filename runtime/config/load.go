@@ -38,8 +38,10 @@ type Config struct {
 // configuration.
 func (c *Config) Watch() []string { return c.watch }
 
-// Written returns the files that the gateway itself writes: its logs.
-func (c *Config) Written() map[string]bool {
+// Apart returns files whose changes are none of the configuration, wherever they
+// are: logs of the gateway's own, and lists of endpoints, which are watched by
+// those who read them.
+func (c *Config) Apart() map[string]bool {
 	out := map[string]bool{}
 	if a := c.Gateway.AccessLog; a != nil {
 		out[filepath.Clean(a.Path)] = true
@@ -47,6 +49,11 @@ func (c *Config) Written() map[string]bool {
 	for _, p := range c.Policies {
 		if p.DecisionLog != nil {
 			out[filepath.Clean(p.DecisionLog.Path)] = true
+		}
+	}
+	for _, u := range c.Upstreams {
+		if u.Discovery != nil && u.Discovery.File != "" {
+			out[filepath.Clean(u.Discovery.File)] = true
 		}
 	}
 	return out

@@ -163,7 +163,7 @@ func (g *Gateway) Reload(ctx context.Context) error {
 		return errors.New("the gateway is stopping")
 	}
 	start := time.Now()
-	view, watched := look(g.opts.Source.Paths, g.view.written), g.view.afresh()
+	view, watched := look(g.opts.Source.Paths, g.view.apart), g.view.afresh()
 	g.view = watched
 	src := g.opts.Source
 	if gen := g.inForce(); gen != nil {
@@ -236,7 +236,7 @@ func (g *Gateway) load(ctx context.Context, cfg *config.Config) (err error) {
 // which v from before tells, the next look finds a difference.
 func (g *Gateway) saw(v view, cfg *config.Config) {
 	changed := v.afresh().seen != v.seen
-	g.view = look(cfg.Watch(), cfg.Written())
+	g.view = look(cfg.Watch(), cfg.Apart())
 	if changed {
 		g.view.seen++
 	}

@@ -33,20 +33,20 @@ type watcher struct {
 // before they were read, so that no change after it goes unseen.
 type view struct {
 	paths []string
-	// written are logs of the gateway's own, which may be below paths: their
-	// changes are none of the configuration.
-	written map[string]bool
-	seen    uint64
-	again   bool // it could not be read for want of descriptors
+	// apart are files that may be below paths, and whose changes are none of the
+	// configuration.
+	apart map[string]bool
+	seen  uint64
+	again bool // it could not be read for want of descriptors
 }
 
-func look(paths []string, written map[string]bool) view {
-	seen, whole := fingerprint(paths, written)
-	return view{paths: paths, written: written, seen: seen, again: !whole}
+func look(paths []string, apart map[string]bool) view {
+	seen, whole := fingerprint(paths, apart)
+	return view{paths: paths, apart: apart, seen: seen, again: !whole}
 }
 
 // afresh looks at the same paths again.
-func (v view) afresh() view { return look(v.paths, v.written) }
+func (v view) afresh() view { return look(v.paths, v.apart) }
 
 func newWatcher(v view) (*watcher, error) {
 	w, err := fsnotify.NewWatcher()
@@ -98,8 +98,8 @@ func (w *watcher) run(ctx context.Context, changed func() view) {
 			if !ok {
 				return
 			}
-			if w.written[filepath.Clean(e.Name)] {
-				continue // as often as requests come
+			if w.apart[filepath.Clean(e.Name)] {
+				continue // a log, as often as requests come
 			}
 			now := time.Now()
 			if first.IsZero() {
@@ -138,13 +138,13 @@ func starved(err error) bool {
 }
 
 // fingerprint condenses names, sizes, times and identities of all files below
-// paths but those that are written. It is not whole if there were no descriptors to look into directories.
-func fingerprint(paths []string, written map[string]bool) (sum uint64, whole bool) {
+// paths but those that are apart. It is not whole if there were no descriptors to look into directories.
+func fingerprint(paths []string, apart map[string]bool) (sum uint64, whole bool) {
 	h := fnv.New64a()
 	whole = true
 	for _, p := range paths {
 		err := walk(p, func(path string, d fs.FileInfo) {
-			if d.IsDir() || written[path] {
+			if d.IsDir() || apart[path] {
 				return
 			}
 			var b []byte
