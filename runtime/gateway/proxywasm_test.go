@@ -277,8 +277,8 @@ func TestProxyWasmTogether(t *testing.T) {
 // the next one finds another.
 func TestProxyWasmTrap(t *testing.T) {
 	checkLeaks(t)
-	r := guests(t, "trap", "loop", "forever", "headers")
-	for _, path := range []string{"/trap/", "/loop/", "/forever/"} {
+	r := guests(t, "trap", "loop", "forever", "flood", "headers")
+	for _, path := range []string{"/trap/", "/loop/", "/forever/", "/flood/"} {
 		start := time.Now()
 		if status, _, _ := r.get(path); status != 500 {
 			t.Errorf("%s: %d", path, status)

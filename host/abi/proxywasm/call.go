@@ -18,11 +18,13 @@ type call struct {
 	token  uint32
 	root   *root
 	grpc   bool
+	size   int // of the body
 	cancel context.CancelFunc
 }
 
 const (
-	// maxCalls bounds those of one guest that are under way.
+	// maxCalls bounds those of one guest that are under way; MaxBody bounds the bytes
+	// that all of them send.
 	maxCalls = 1024
 	// maxAnswer bounds the body of an answer, in bytes; MaxBody does, too.
 	maxAnswer = 16 << 20
@@ -34,11 +36,18 @@ func (g *Guest) cancel() {
 		c.cancel()
 	}
 	clear(g.calls)
+	g.calling = 0
+}
+
+// over forgets a call.
+func (g *Guest) over(c *call) {
+	delete(g.calls, c.token)
+	g.calling -= c.size
 }
 
 // send starts a request and tells the guest its token.
 func (g *Guest) send(to string, q *exchange.Fetch, grpc bool, tokenPtr uint64) status {
-	if g.root == nil || len(g.calls) >= maxCalls {
+	if g.root == nil || len(g.calls) >= maxCalls || g.calling+len(q.Body) > g.env.MaxBody {
 		return internalFailure
 	}
 	if g.env.Fetcher == nil || !g.env.Fetch[to] {
@@ -51,8 +60,9 @@ func (g *Guest) send(to string, q *exchange.Fetch, grpc bool, tokenPtr uint64) s
 		return s
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &call{token: g.tokens, root: g.root, grpc: grpc, cancel: cancel}
+	c := &call{token: g.tokens, root: g.root, grpc: grpc, size: len(q.Body), cancel: cancel}
 	g.calls[c.token] = c
+	g.calling += c.size
 	q.Limit = int64(min(g.env.MaxBody, maxAnswer))
 	x := &exchange.Exchange{}
 	conn := &exchange.Conn{Listener: &exchange.ListenerInfo{}}
@@ -81,7 +91,7 @@ func (g *Guest) complete(ctx context.Context, c *call, x *exchange.Exchange, to 
 		_ = g.entry.Leave(nil)
 		return
 	}
-	delete(g.calls, c.token)
+	g.over(c)
 	if err != nil {
 		g.env.Log.Log(slog.LevelWarn, x.ID, "a call to "+to+" failed: "+err.Error())
 		*q = exchange.Fetch{Status: 0}
@@ -222,7 +232,7 @@ func grpcCancel(g *Guest, a []uint64) status {
 		return notFound
 	}
 	c.cancel()
-	delete(g.calls, c.token)
+	g.over(c)
 	return ok
 }
 

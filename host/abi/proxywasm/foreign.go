@@ -6,6 +6,10 @@ import (
 	"io"
 )
 
+// maxForeign bounds what is compressed, and what comes out of the compressed, in
+// bytes: a guest can't be stopped in the middle of it.
+const maxForeign = 1 << 20
+
 // callForeign implements those of Envoy's foreign functions that make sense
 // here.
 func callForeign(g *Guest, a []uint64) status {
@@ -16,6 +20,9 @@ func callForeign(g *Guest, a []uint64) status {
 	}
 	switch string(name) {
 	case "compress":
+		if len(p) > maxForeign {
+			return badArgument
+		}
 		var b bytes.Buffer
 		w := zlib.NewWriter(&b)
 		if _, err := w.Write(p); err != nil || w.Close() != nil {
@@ -27,8 +34,8 @@ func callForeign(g *Guest, a []uint64) status {
 		if err != nil {
 			return badArgument
 		}
-		out, err := io.ReadAll(io.LimitReader(r, int64(g.env.MaxBody)+1))
-		if err != nil || len(out) > g.env.MaxBody {
+		out, err := io.ReadAll(io.LimitReader(r, maxForeign+1))
+		if err != nil || len(out) > maxForeign {
 			return badArgument
 		}
 		return g.give(a[4], a[5], out)

@@ -62,6 +62,7 @@ type Guest struct {
 	roots   map[uint32]*root // by configuration
 	streams map[uint32]*Stream
 	calls   map[uint32]*call
+	calling int // bytes that they send
 	tokens  uint32
 	lastID  uint32 // of a context
 

@@ -39,6 +39,9 @@ type queue struct {
 	name   string
 	items  [][]byte
 	owners []owner
+	// news are items that nobody was told of; telling is set while a goroutine does.
+	news    int
+	telling bool
 }
 
 // owner is a root context that is told of items.
@@ -169,12 +172,29 @@ func enqueue(g *Guest, a []uint64) status {
 		return internalFailure
 	}
 	q.items = append(q.items, slices.Clone(p))
-	// As in Envoy, the one that registered last is told.
-	if n := len(q.owners); n > 0 {
-		o, token := q.owners[n-1], uint32(a[0])
-		go o.g.ready(o.r, token)
+	if q.news++; !q.telling {
+		q.telling = true
+		go sh.tell(q, uint32(a[0]))
 	}
 	return ok
+}
+
+// tell calls an owner of a queue once for each item: as in Envoy, the one that
+// registered last.
+func (s *Shared) tell(q *queue, token uint32) {
+	for {
+		s.mu.Lock()
+		n := len(q.owners)
+		if q.news == 0 || n == 0 {
+			q.news, q.telling = 0, false
+			s.mu.Unlock()
+			return
+		}
+		q.news--
+		o := q.owners[n-1]
+		s.mu.Unlock()
+		o.g.ready(o.r, token)
+	}
 }
 
 func dequeue(g *Guest, a []uint64) status {

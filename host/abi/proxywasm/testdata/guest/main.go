@@ -143,6 +143,24 @@ func onRequestHeaders(id, n, end uint32) uint32 {
 	case "close":
 		closeStream(0)
 		return 1
+	case "flood": // what a host must bound
+		k, kn := at("jobs")
+		var token uint32
+		registerQueue(k, kn, unsafe.Pointer(&token))
+		big := strings.Repeat("x", 1<<20)
+		v, vn := at(big)
+		for range 1000 {
+			enqueue(token, v, vn)
+			enqueue(token, v, 1)
+			share(strconv.Itoa(chunks[0]), big, 0)
+			call("auth", "/check", big, 1000)
+			name, nn := at("metric " + strconv.Itoa(chunks[0]))
+			var id uint32
+			defineMetric(0, name, nn, unsafe.Pointer(&id))
+			say(2, big)
+			add(0, "x-"+strconv.Itoa(chunks[0]), big)
+			chunks[0]++
+		}
 	case "trap":
 		panic("on purpose")
 	case "loop":
