@@ -160,7 +160,11 @@ func (s *section) test(typed bool) (test, bool) {
 	if op == "regex" {
 		// Anchored, as path_regex is: a pattern that is found somewhere in a
 		// value is a hole in an allow list. contains is for parts.
-		re, err := regexp.Compile(`\A(?:` + want + `)\z`)
+		_, err := regexp.Compile(want) // alone, so that no bracket of its own ends ours
+		var re *regexp.Regexp
+		if err == nil {
+			re, err = regexp.Compile(`\A(?:` + want + `)\z`)
+		}
 		if err != nil {
 			s.l.diags.errorf(s.rangeOf(op), "Invalid regular expression", "The pattern is not valid: %s.", regexReason(err))
 			return test{}, false

@@ -2,6 +2,9 @@ package config
 
 import (
 	"errors"
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/headgate/headgate/runtime/router"
 )
@@ -60,4 +63,19 @@ func (r *Route) routerRoute() router.Route {
 		out.Conditions = append(out.Conditions, router.Condition{Key: c.Key, Match: c.Match, NeedsBody: c.NeedsBody})
 	}
 	return out
+}
+
+// maxOverlaps bounds what is said of overlaps.
+const maxOverlaps = 50
+
+// NoteOverlaps adds a warning to d for each two routes of which only the names
+// tell who takes a request that both match.
+func (c *Config) NoteOverlaps(d *Diagnostics) {
+	for _, o := range c.table.Overlaps(maxOverlaps) {
+		a, b := c.Routes[o.A], c.Routes[o.B]
+		d.add(&hcl.Diagnostic{
+			Severity: hcl.DiagWarning, Summary: "Overlapping routes", Subject: &b.Range, Extra: extra{related: &a.Range, note: "the other one is at " + position(a.Range)},
+			Detail: fmt.Sprintf("A request may match both %q and %q, and %q takes it because its name comes first. Give one of them a priority to say what is meant.", a.Name, b.Name, a.Name),
+		})
+	}
 }

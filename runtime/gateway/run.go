@@ -193,6 +193,7 @@ func (g *Gateway) watched() view {
 func Validate(ctx context.Context, o Options) (sum *config.Summary, warnings *config.Diagnostics, err error) {
 	err = try(ctx, o, func(_ *Gateway, gen *generation) error {
 		sum, warnings = gen.Summary(), gen.warnings
+		gen.Config.NoteOverlaps(warnings)
 		return nil
 	})
 	return sum, warnings, err

@@ -19,6 +19,8 @@ type Table struct {
 	// wildLabels is how many labels the longest name in wild has.
 	wildLabels int
 	order      []int
+	// shared are the rules of each host and path that has several, best first.
+	shared [][]*rule
 }
 
 // host is the paths of one host.
@@ -204,6 +206,7 @@ func (t *Table) finish() []*ConflictError {
 			rules := append([]*rule{l.first}, l.more...)
 			conflicts = findConflicts(conflicts, rules, name)
 			slices.SortFunc(rules, (*rule).compare)
+			t.shared = append(t.shared, rules)
 			return leaf{rules[0], rules[1:]}
 		}
 	}
