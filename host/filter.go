@@ -57,6 +57,7 @@ func (f *filter) request(x *exchange.Exchange) (exchange.Verdict, error) {
 		if s == nil {
 			s = &session{}
 		}
+		s.Bind(in)
 		v, wanted, err := in.request(x, &s.Session, &f.cfg.Config, waited)
 		if wanted {
 			s.in = in
@@ -86,8 +87,10 @@ func (f *filter) Response(x *exchange.Exchange) exchange.Verdict {
 		return exchange.Continue
 	}
 	err := s.in.response(x, &s.Session, &f.cfg.Config)
-	f.pool.release(s.in)
-	s.in = nil
+	if !s.Stays() {
+		f.pool.release(s.in)
+		s.in = nil
+	}
 	if err != nil {
 		return x.Fail(err)
 	}
@@ -101,6 +104,7 @@ func (f *filter) Done(x *exchange.Exchange) {
 		return
 	}
 	x.SetState(nil)
+	s.Forget()
 	if s.in != nil {
 		if f.pool.module.ends {
 			s.in.end(&s.Session, &f.cfg.Config)

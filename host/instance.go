@@ -77,7 +77,7 @@ func (p *pool) newInstance(cfg *abi.Config) (*instance, error) {
 		in.guest = native.NewGuest(in.meter, p.env, cfg)
 	}
 	in.out = [2]*lines{{log: p.log, level: slog.LevelInfo}, {log: p.log, level: slog.LevelWarn}}
-	if p.spec.Concurrency > 1 || p.module.proxy { // which calls back at any time
+	if p.spec.Concurrency > 1 || p.module.proxy || p.module.chunks { // which are entered at any time
 		in.turn = make(chan struct{}, 1)
 	}
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().

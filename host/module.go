@@ -29,6 +29,7 @@ type module struct {
 	proxy        bool // it speaks proxy-wasm
 	configurable bool // one instance serves many configurations
 	ends         bool // it wants to know of exchanges whose response it does not see
+	chunks       bool // it sees bodies as they pass
 	values       bool // it evaluates request-time expressions
 	initial      uint64
 	schema       []byte
@@ -126,6 +127,7 @@ func (m *module) check(c wazero.CompiledModule) error {
 		return err
 	}
 	m.configurable, m.ends = configurable, functions["headgate_done"] != nil
+	m.chunks = functions["headgate_request_chunk"] != nil || functions["headgate_response_chunk"] != nil
 	m.initial = uint64(memories["memory"].Min()) * pageSize
 	return nil
 }

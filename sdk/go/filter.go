@@ -38,6 +38,20 @@ type Responder interface {
 	Response(x *Exchange) Verdict
 }
 
+// RequestStreamer is a filter that sees the request's body as it passes, in chunks
+// of any size, and may change it. Nothing is buffered. The headers have gone.
+type RequestStreamer interface {
+	Filter
+	RequestChunk(x *Exchange, c *Chunk)
+}
+
+// ResponseStreamer is a filter that sees the response's body so, after Response if
+// it has that.
+type ResponseStreamer interface {
+	Filter
+	ResponseChunk(x *Exchange, c *Chunk)
+}
+
 // Option says at registration what a filter needs.
 type Option uint32
 

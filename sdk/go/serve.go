@@ -16,6 +16,9 @@ import (
 type configured struct {
 	filter    Filter
 	responder Responder // nil if the filter does not see responses
+	// streams are nil if the filter does not see bodies as they pass.
+	requests  RequestStreamer
+	responses ResponseStreamer
 	options   Option
 }
 
@@ -39,6 +42,8 @@ func configure(id uint32) (status uint32) {
 	host.EnableFeatures(uint32(options))
 	c := &configured{filter: f, options: options}
 	c.responder, _ = f.(Responder)
+	c.requests, _ = f.(RequestStreamer)
+	c.responses, _ = f.(ResponseStreamer)
 	filters[id] = c
 	return 0
 }
@@ -79,14 +84,59 @@ func handleRequest() uint64 {
 	var panicked uint32
 	v := c.request(x, &panicked)
 	if panicked == 0 && v == Continue {
-		if c.responder != nil {
-			return uint64(number)<<32 | 1
+		next := c.wants()
+		if next == nextOnly {
+			give(number)
 		}
-		give(number)
-		return 1 | 2
+		return uint64(number)<<32 | next
 	}
 	give(number)
 	return 0
+}
+
+// The low half of the result of handle_request.
+const (
+	nextBit          = 1
+	noResponseBit    = 2
+	requestChunkBit  = 4
+	responseChunkBit = 8
+	nextOnly         = nextBit | noResponseBit
+)
+
+// wants says what the filter sees of an exchange besides the request.
+func (c *configured) wants() (next uint64) {
+	next = nextBit
+	if c.responder == nil {
+		next |= noResponseBit
+	}
+	if c.requests != nil {
+		next |= requestChunkBit
+	}
+	if c.responses != nil {
+		next |= responseChunkBit
+	}
+	return next
+}
+
+//go:wasmexport headgate_request_chunk
+func requestChunk(number, size, end uint32) uint32 {
+	return chunkOf(number, size, end, host.RequestBody, owner[number].requests.RequestChunk)
+}
+
+//go:wasmexport headgate_response_chunk
+func responseChunk(number, size, end uint32) uint32 {
+	return chunkOf(number, size, end, host.ResponseBody, owner[number].responses.ResponseChunk)
+}
+
+func chunkOf(number, size, end, kind uint32, f func(*Exchange, *Chunk)) uint32 {
+	x := open[number]
+	c := Chunk{Size: int(size), Last: end != 0, read: func() []byte { return x.host.Body(kind) }}
+	var panicked uint32
+	func() {
+		defer guard(&panicked)
+		f(x, &c)
+	}()
+	return c.give(x.host, kind)
 }
 
 func (c *configured) request(x *Exchange, panicked *uint32) Verdict {
@@ -114,9 +164,20 @@ func handleResponse(number, _ uint32) {
 	var panicked uint32
 	x := open[number]
 	x.Response.body, x.Response.read = nil, false
-	owner[number].response(x, &panicked)
-	give(number)
+	c := owner[number]
+	c.response(x, &panicked)
+	if c.requests == nil && c.responses == nil {
+		give(number) // otherwise headgate_done comes
+	}
 }
 
 //go:wasmexport headgate_done
 func done(number uint32) { give(number) }
+
+// give tells the gateway.
+func (c *Chunk) give(h host.Host, kind uint32) uint32 {
+	if (c.action == chunkReplace || c.action == chunkEnd) && len(c.out) > 0 {
+		h.WriteBody(kind, c.out)
+	}
+	return c.action
+}

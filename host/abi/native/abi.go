@@ -13,6 +13,9 @@ const (
 	exportResponse  = "handle_response"
 	exportConfigure = "headgate_configure"
 	exportDone      = "headgate_done"
+
+	exportRequestChunk  = "headgate_request_chunk"
+	exportResponseChunk = "headgate_response_chunk"
 )
 
 const (
@@ -32,6 +35,9 @@ var (
 		exportResponse:  {[]api.ValueType{i32, i32}, nil},
 		exportConfigure: {[]api.ValueType{i32}, []api.ValueType{i32}},
 		exportDone:      {[]api.ValueType{i32}, nil},
+
+		exportRequestChunk:  {[]api.ValueType{i32, i32, i32}, []api.ValueType{i32}},
+		exportResponseChunk: {[]api.ValueType{i32, i32, i32}, []api.ValueType{i32}},
 	}
 )
 
@@ -68,7 +74,7 @@ func Check(functions map[string]api.FunctionDefinition, memories map[string]api.
 	if memories[exportMemory] == nil {
 		return false, exportMemory, ""
 	}
-	for _, name := range []string{exportRequest, exportResponse, exportConfigure, exportDone} {
+	for _, name := range []string{exportRequest, exportResponse, exportConfigure, exportDone, exportRequestChunk, exportResponseChunk} {
 		f, want := functions[name], signatures[name]
 		if f != nil && (!slices.Equal(f.ParamTypes(), want.params) || !slices.Equal(f.ResultTypes(), want.results)) {
 			return false, "", name
@@ -96,7 +102,11 @@ const (
 // The low half of the result of handle_request. Bit 0 passes the exchange on.
 // Bit 1 is ours: a guest with headgate_configure says that it does not want
 // handle_response, so that its instance is free at once.
+//
+// The chunk bits, which such guests have too, ask for the bodies as they pass.
 const (
-	nextBit       = 1
-	noResponseBit = 2
+	nextBit          = 1
+	noResponseBit    = 2
+	requestChunkBit  = 4
+	responseChunkBit = 8
 )

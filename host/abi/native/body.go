@@ -71,6 +71,8 @@ func readBody(g *Guest, stack []uint64) {
 		} else {
 			n, end = g.readStream(&g.s.request, m, dst)
 		}
+	case kind == bodyRequest && g.phase == phaseRequestChunk, kind == bodyResponse && g.phase == phaseResponseChunk:
+		n, end = g.readChunk(dst)
 	case kind == bodyRequest && g.phase == phaseResponse && g.s.features&featureBufferRequest != 0:
 		end = true // it was sent to the backend
 	case kind == bodyResponse && g.phase == phaseRequest:
@@ -168,6 +170,12 @@ func writeBody(g *Guest, stack []uint64) {
 	p := g.bytes("write_body", "body", ptr, size)
 	var b *bodyState
 	switch {
+	case kind == bodyRequest && g.phase == phaseRequestChunk, kind == bodyResponse && g.phase == phaseResponseChunk:
+		if len(g.chunk.out)+len(p) > g.env.MaxBody {
+			fail("write_body: the body is larger than limits.memory")
+		}
+		g.chunk.out = append(g.chunk.out, p...)
+		return
 	case kind == bodyRequest && g.phase == phaseRequest:
 		b = &g.s.request
 	case kind == bodyResponse && g.phase == phaseRequest:

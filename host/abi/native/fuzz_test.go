@@ -100,7 +100,8 @@ func FuzzHostFunctions(f *testing.F) {
 		for len(script) > 1 {
 			fn := functions[int(script[0])%len(functions)]
 			g.phase, g.x, g.s = phase(script[1])%(phaseDone+1), x, s
-			if g.phase != phaseRequest && g.phase != phaseResponse {
+			g.chunk = chunk{in: []byte("a chunk")}
+			if g.phase < phaseRequest || g.phase == phaseDone {
 				g.x = nil
 			}
 			script = script[2:]

@@ -51,6 +51,7 @@ type Guest struct {
 	response  api.Function
 	configure api.Function
 	done      api.Function
+	chunkOf   [2]api.Function // of request and response
 	stack     [4]uint64
 
 	// What the running call is about.
@@ -69,6 +70,7 @@ type Guest struct {
 	values  [][]byte  // of get_header_values
 	fetched *exchange.Fetch
 	many    []*call
+	chunk   chunk
 	out     writer // of lists of strings
 }
 
@@ -80,6 +82,8 @@ const (
 	phaseConfigure
 	phaseRequest
 	phaseResponse
+	phaseRequestChunk
+	phaseResponseChunk
 	phaseDone
 )
 
@@ -95,6 +99,7 @@ func (g *Guest) Start(m api.Module) error {
 	g.module, g.mem = m, m.Memory()
 	g.request, g.response = m.ExportedFunction(exportRequest), m.ExportedFunction(exportResponse)
 	g.configure, g.done = m.ExportedFunction(exportConfigure), m.ExportedFunction(exportDone)
+	g.chunkOf = [2]api.Function{m.ExportedFunction(exportRequestChunk), m.ExportedFunction(exportResponseChunk)}
 	// A reactor has _initialize; a command has _start, which returns and leaves
 	// the instance usable unless it exits.
 	for _, name := range []string{"_initialize", "_start"} {
@@ -177,11 +182,42 @@ func (g *Guest) Request(x *exchange.Exchange, s *Session, cfg *abi.Config) (v ex
 	}
 	s.context = uint32(g.stack[0] >> 32)
 	s.finishRequest(x)
-	return exchange.Continue, g.configure == nil || next&noResponseBit == 0, nil
+	return exchange.Continue, g.stays(x, s, cfg, next), nil
+}
+
+// stays notes what the guest wants to see of the exchange besides the request, and
+// reports whether that is anything.
+func (g *Guest) stays(x *exchange.Exchange, s *Session, cfg *abi.Config, next uint32) bool {
+	if g.configure == nil {
+		s.handled = true
+		return true
+	}
+	request := next&requestChunkBit != 0 && g.chunkOf[0] != nil
+	s.chunked = next&responseChunkBit != 0 && g.chunkOf[1] != nil
+	s.handled, s.asked = next&noResponseBit == 0, request || s.chunked
+	if request && x.Request.Body != nil {
+		s.chunks[0] = g.through(x, s, cfg, &x.Request.Message, phaseRequestChunk)
+	}
+	return s.handled || s.asked
 }
 
 // Response runs the response side of an exchange whose Request wanted it.
 func (g *Guest) Response(x *exchange.Exchange, s *Session, cfg *abi.Config) error {
+	if s.handled {
+		if err := g.handleResponse(x, s, cfg); err != nil {
+			return err
+		}
+	}
+	r := &x.Response
+	if s.chunked && r.Body != nil && x.Request.Method != "HEAD" && r.Status != 101 && r.Status != 204 && r.Status != 304 {
+		s.chunks[1] = g.through(x, s, cfg, &r.Message, phaseResponseChunk)
+	}
+	// The request may still be on its way.
+	x.Attached = x.Attached || s.chunks[0] != nil || s.chunks[1] != nil
+	return nil
+}
+
+func (g *Guest) handleResponse(x *exchange.Exchange, s *Session, cfg *abi.Config) error {
 	g.enter(phaseResponse, x, s, cfg)
 	defer g.leave()
 	g.stack[0], g.stack[1] = uint64(s.context), 0
@@ -211,4 +247,6 @@ func (g *Guest) enter(p phase, x *exchange.Exchange, s *Session, cfg *abi.Config
 	g.failed, g.failure = false, ""
 }
 
-func (g *Guest) leave() { g.x, g.s, g.failure, g.fetched, g.many = nil, nil, "", nil, nil }
+func (g *Guest) leave() {
+	g.x, g.s, g.failure, g.fetched, g.many, g.chunk = nil, nil, "", nil, nil, chunk{}
+}

@@ -10,6 +10,9 @@ import (
 // of the answer that the guest builds.
 func (g *Guest) head(function string, kind uint32) *exchange.Head {
 	x := g.need(function)
+	if g.phase == phaseRequestChunk && kind != kindRequest {
+		g.misplaced(function, kind) // there may be another goroutine with the response
+	}
 	switch kind {
 	case kindRequest:
 		return &x.Request.Head
@@ -200,7 +203,7 @@ func getAllHeaders(g *Guest, stack []uint64) {
 // routed already. Such an edit does nothing.
 func (g *Guest) editable(function string, kind uint32, name []byte) *exchange.Head {
 	h := g.head(function, kind)
-	if g.phase == phaseResponse && (kind == kindRequest || kind == kindRequestTrailer) {
+	if g.inChunk() || g.phase == phaseResponse && (kind == kindRequest || kind == kindRequestTrailer) {
 		g.misplaced(function, kind)
 	}
 	if !g.env.Write.Has(name) {

@@ -110,7 +110,7 @@ func nameable(s string) bool {
 // and the log, under the plugin's name.
 func publish(g *Guest, stack []uint64) {
 	const name = "publish"
-	x := g.need(name)
+	x := g.alone(name)
 	data := map[string]any{}
 	if code := g.decode(name, stack, &data); code != 0 {
 		stack[0] = result(code)

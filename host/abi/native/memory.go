@@ -35,7 +35,7 @@ func (g *Guest) misplaced(function string, kind uint32) {
 
 // String returns the phase for messages.
 func (p phase) String() string {
-	return [...]string{"at the start", "in headgate_configure", "in handle_request", "in handle_response", "in headgate_done"}[p]
+	return [...]string{"at the start", "in headgate_configure", "in handle_request", "in handle_response", "in headgate_request_chunk", "in headgate_response_chunk", "in headgate_done"}[p]
 }
 
 // need ends a call that has no exchange.
@@ -44,6 +44,16 @@ func (g *Guest) need(function string) *exchange.Exchange {
 		fail(function + " is not allowed " + g.phase.String())
 	}
 	return g.x
+}
+
+// alone is need for what other goroutines of the exchange may look at while the
+// request's body is sent.
+func (g *Guest) alone(function string) *exchange.Exchange {
+	x := g.need(function)
+	if g.phase == phaseRequestChunk {
+		fail(function + " is not allowed " + g.phase.String())
+	}
+	return x
 }
 
 // manyBytes are so many that whatever a function does with them takes time.

@@ -107,6 +107,9 @@ func getSourceAddr(g *Guest, stack []uint64) {
 func getStatusCode(g *Guest, stack []uint64) {
 	x := g.need("get_status_code")
 	status := x.Response.Status
+	if g.phase == phaseRequestChunk {
+		fail("get_status_code is not allowed " + g.phase.String())
+	}
 	if g.phase == phaseRequest {
 		if status = g.s.status; status == 0 {
 			status = 200
@@ -119,6 +122,9 @@ func getStatusCode(g *Guest, stack []uint64) {
 func setStatusCode(g *Guest, stack []uint64) {
 	x := g.need("set_status_code")
 	status := int(uint32(stack[0]))
+	if g.inChunk() {
+		fail("set_status_code is not allowed " + g.phase.String())
+	}
 	if status < 200 || status > 599 {
 		fail(fmt.Sprintf("set_status_code: %d is not the status of a final response", status))
 	}

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"github.com/headgate/headgate/host/abi"
 	"github.com/headgate/headgate/runtime/exchange"
 )
 
@@ -18,6 +19,30 @@ type Session struct {
 
 	request, response bodyState
 	trailers          bool // the guest changed trailers in this phase
+
+	// Of a guest that sees bodies as they pass.
+	entry   abi.Entry
+	handled bool // it wants handle_response
+	asked   bool // it asked for a body, and stays until the end
+	chunked bool // it asked for the response's
+	chunks  [2]*chunks
+}
+
+// Bind says how the guest of the exchange is entered outside of the calls of its
+// filter.
+func (s *Session) Bind(e abi.Entry) { s.entry = e }
+
+// Stays reports whether the guest stays until the exchange ends.
+func (s *Session) Stays() bool { return s.asked }
+
+// Forget ends the bodies that the guest is part of.
+func (s *Session) Forget() {
+	for i, c := range s.chunks {
+		if c != nil {
+			c.forget()
+		}
+		s.chunks[i] = nil
+	}
 }
 
 // maxEdits bounds the bytes of header fields that a guest writes into one
@@ -32,6 +57,7 @@ func (s *Session) start(features uint32) {
 	s.context, s.features, s.status, s.written = 0, features, 0, 0
 	s.head.Reset(nil)
 	s.request, s.response, s.trailers = bodyState{}, bodyState{}, false
+	s.handled, s.asked, s.chunked = false, false, false
 }
 
 // reply makes the guest's answer that of the exchange.

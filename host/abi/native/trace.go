@@ -15,7 +15,7 @@ const (
 // exchange, under the plugin's name, for the access log.
 func traceAttribute(g *Guest, stack []uint64) {
 	const name = "trace_attribute"
-	x := g.need(name)
+	x := g.alone(name)
 	key := g.bytes(name, "name", uint32(stack[0]), uint32(stack[1]))
 	value := g.bytes(name, "value", uint32(stack[2]), uint32(stack[3]))
 	if !word(exchange.String(key), maxMetricName) || !utf8.Valid(value) {

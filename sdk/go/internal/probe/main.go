@@ -15,6 +15,7 @@ func init() { // what c-shared modules have instead of main
 	headgate.Register("metric", func(c measures) (headgate.Filter, error) { return &c, nil })
 	headgate.Register("jws", func(c tokens) (headgate.Filter, error) { return &c, nil })
 	headgate.Register("many", func(c many) (headgate.Filter, error) { return &c, nil })
+	headgate.Register("stream", func(c streams) (headgate.Filter, error) { return &c, nil })
 	headgate.Register("published", func(c published) (headgate.Filter, error) { return &c, nil })
 }
 
