@@ -81,10 +81,14 @@ func signature(d api.FunctionDefinition) string {
 }
 
 func (f *Facts) abi() string {
+	newest := "" // of the versions that it has
 	for _, e := range f.Exports {
 		if version, ok := strings.CutPrefix(e.Name, "proxy_abi_version_"); ok {
-			return "proxy-wasm " + strings.ReplaceAll(version, "_", ".")
+			newest = max(newest, version)
 		}
+	}
+	if newest != "" {
+		return "proxy-wasm " + strings.ReplaceAll(newest, "_", ".")
 	}
 	exports := func(name string) bool {
 		return slices.ContainsFunc(f.Exports, func(e Function) bool { return e.Name == name })
