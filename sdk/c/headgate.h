@@ -128,10 +128,32 @@ HG_EXTRA("json_set")
 int32_t hg_raw_json_set(uint32_t source, const void *data, uint32_t len, const void *path, uint32_t path_len, const void *value,
 	uint32_t value_len, void *buf, uint32_t limit);
 HG_EXTRA("json_valid") uint32_t hg_raw_json_valid(uint32_t source, const void *data, uint32_t len);
+HG_EXTRA("metric")
+int32_t hg_raw_metric(uint32_t op, const void *name, uint32_t len, const void *labels, uint32_t labels_len, double v);
+HG_EXTRA("hash") int32_t hg_raw_hash(uint32_t algorithm, const void *data, uint32_t len, void *buf, uint32_t limit);
+HG_EXTRA("hmac")
+int32_t hg_raw_hmac(uint32_t algorithm, const void *key, uint32_t key_len, const void *data, uint32_t len, void *buf, uint32_t limit);
+HG_EXTRA("equal") int32_t hg_raw_equal(const void *a, uint32_t a_len, const void *b, uint32_t b_len);
+HG_EXTRA("random") void hg_raw_random(void *buf, uint32_t len);
+HG_EXTRA("seal")
+int32_t hg_raw_seal(const void *key, uint32_t key_len, const void *data, uint32_t len, const void *extra, uint32_t extra_len, void *buf,
+	uint32_t limit);
+HG_EXTRA("open")
+int32_t hg_raw_open(const void *key, uint32_t key_len, const void *data, uint32_t len, const void *extra, uint32_t extra_len, void *buf,
+	uint32_t limit);
+HG_EXTRA("jws_verify")
+int32_t hg_raw_jws_verify(const void *keys, uint32_t keys_len, const void *token, uint32_t len, const void *algorithms,
+	uint32_t algorithms_len, void *buf, uint32_t limit);
+HG_EXTRA("jws_sign")
+int32_t hg_raw_jws_sign(const void *key, uint32_t key_len, const void *algorithm, uint32_t algorithm_len, const void *payload,
+	uint32_t len, void *buf, uint32_t limit);
+HG_EXTRA("trace_attribute") int32_t hg_raw_trace_attribute(const void *name, uint32_t len, const void *value, uint32_t value_len);
 HG_EXTRA("fail") void hg_raw_fail(const void *message, uint32_t len);
 HG_EXTRA("fetch")
 int32_t hg_raw_fetch(const void *method, uint32_t method_len, const void *url, uint32_t url_len, const void *fields, uint32_t fields_len,
 	const void *body, uint32_t body_len, uint32_t timeout_ms);
+HG_EXTRA("fetch_many") int32_t hg_raw_fetch_many(const void *requests, uint32_t len);
+HG_EXTRA("fetch_answer") int32_t hg_raw_fetch_answer(uint32_t index);
 HG_EXTRA("fetch_headers") uint64_t hg_raw_fetch_headers(void *buf, uint32_t limit);
 HG_EXTRA("fetch_body") uint32_t hg_raw_fetch_body(void *buf, uint32_t limit);
 HG_EXTRA("state_get")
@@ -527,6 +549,114 @@ static inline hg_str hg_fetch_body(void) {
 	return r;
 }
 
+/* hg_fetch_many sends up to 16 requests at once and waits for all answers. It returns
+ * how many there are, or a negative number; hg_fetch_answer makes one of them that of
+ * hg_fetch_headers and hg_fetch_body, and returns what hg_fetch would. */
+static inline int32_t hg_fetch_many(const hg_fetch_request *q, size_t count) {
+	hg_str *parts = (hg_str *)hg_alloc(5 * count * sizeof(*parts));
+	uint32_t *sizes = (uint32_t *)hg_alloc(5 * count * sizeof(*sizes));
+	for (size_t i = 0; i < count; i++, q++) {
+		hg_str *p = parts + 5 * i;
+		uint32_t *n = sizes + 5 * i;
+		p[1] = q->method;
+		p[2] = q->url;
+		p[3] = q->fields;
+		p[4] = q->body;
+		for (int k = 0; k < 4; k++)
+			n[k] = (uint32_t)p[k + 1].n;
+		n[4] = q->timeout_ms;
+		p[0] = hg_bytes(n, 5 * sizeof(*n));
+	}
+	hg_str all = hg_join(parts, 5 * count);
+	return hg_raw_fetch_many(all.p, (uint32_t)all.n);
+}
+static inline int32_t hg_fetch_answer(uint32_t index) { return hg_raw_fetch_answer(index); }
+
+/* ---- Cryptography ---- */
+
+/* The hashes. */
+enum { HG_SHA256, HG_SHA384, HG_SHA512, HG_SHA1, HG_MD5 };
+
+/* hg_hash and hg_hmac are raw bytes; p is NULL for a hash that there is not. */
+static inline hg_str hg_hash(uint32_t algorithm, hg_str data) {
+	hg_str r;
+	int32_t code;
+	HG_READ_MAYBE(r, code, hg_raw_hash(algorithm, data.p, (uint32_t)data.n, buf, limit));
+	(void)code;
+	return r;
+}
+static inline hg_str hg_hmac(uint32_t algorithm, hg_str key, hg_str data) {
+	hg_str r;
+	int32_t code;
+	HG_READ_MAYBE(r, code, hg_raw_hmac(algorithm, key.p, (uint32_t)key.n, data.p, (uint32_t)data.n, buf, limit));
+	(void)code;
+	return r;
+}
+
+/* hg_same compares in a time that does not tell where they differ. */
+static inline bool hg_same(hg_str a, hg_str b) { return hg_raw_equal(a.p, (uint32_t)a.n, b.p, (uint32_t)b.n) == 1; }
+
+/* hg_random fills memory with what nobody can guess. */
+static inline void hg_random(void *p, size_t n) { hg_raw_random(p, (uint32_t)n); }
+
+/* hg_seal is AES-GCM with a key of 16, 24 or 32 bytes: nonce, ciphertext and tag.
+ * hg_open is the opposite; p is NULL if it was not sealed with this key and extra. */
+static inline hg_str hg_seal(hg_str key, hg_str data, hg_str extra) {
+	hg_str r;
+	int32_t code;
+	HG_READ_MAYBE(r, code,
+		hg_raw_seal(key.p, (uint32_t)key.n, data.p, (uint32_t)data.n, extra.p, (uint32_t)extra.n, buf, limit));
+	(void)code;
+	return r;
+}
+static inline hg_str hg_open(hg_str key, hg_str data, hg_str extra) {
+	hg_str r;
+	int32_t code;
+	HG_READ_MAYBE(r, code,
+		hg_raw_open(key.p, (uint32_t)key.n, data.p, (uint32_t)data.n, extra.p, (uint32_t)extra.n, buf, limit));
+	(void)code;
+	return r;
+}
+
+/* hg_verify is the payload of a token that one of the keys signed, a JWK set, a JWK or
+ * PEM; p is NULL if none did. algorithms are names with commas between them. */
+static inline hg_str hg_verify(hg_str keys, hg_str token, const char *algorithms) {
+	hg_str r, a = hg_s(algorithms);
+	int32_t code;
+	HG_READ_MAYBE(r, code,
+		hg_raw_jws_verify(keys.p, (uint32_t)keys.n, token.p, (uint32_t)token.n, a.p, (uint32_t)a.n, buf, limit));
+	(void)code;
+	return r;
+}
+
+/* hg_sign makes a token; p is NULL for a key or an algorithm that there is not. */
+static inline hg_str hg_sign(hg_str key, const char *algorithm, hg_str payload) {
+	hg_str r, a = hg_s(algorithm);
+	int32_t code;
+	HG_READ_MAYBE(r, code,
+		hg_raw_jws_sign(key.p, (uint32_t)key.n, a.p, (uint32_t)a.n, payload.p, (uint32_t)payload.n, buf, limit));
+	(void)code;
+	return r;
+}
+
+/* ---- What is seen from outside ---- */
+
+/* What hg_metric does. */
+enum { HG_COUNT, HG_SET, HG_CHANGE, HG_OBSERVE };
+
+/* hg_metric adds to a counter, sets or changes a gauge, or puts seconds into a
+ * histogram. labels are names and values with a NUL behind each. 0, or a negative
+ * number. */
+static inline int32_t hg_metric(uint32_t op, const char *name, hg_str labels, double v) {
+	return hg_raw_metric(op, name, (uint32_t)strlen(name), labels.p, (uint32_t)labels.n, v);
+}
+
+/* hg_attribute notes a fact about the exchange for the access log: 0, or a negative
+ * number. */
+static inline int32_t hg_attribute(const char *name, hg_str value) {
+	return hg_raw_trace_attribute(name, (uint32_t)strlen(name), value.p, (uint32_t)value.n);
+}
+
 /* ---- State ---- */
 
 /* hg_get is the value of a key; p is NULL if there is none, and code, which may be
@@ -595,8 +725,8 @@ typedef struct hg_configured {
 
 __attribute__((weak)) hg_configured *hg_configs;
 __attribute__((weak)) uint32_t hg_config_count;
-__attribute__((weak)) hg_exchange **hg_open;
-__attribute__((weak)) uint32_t hg_open_count;
+__attribute__((weak)) hg_exchange **hg_exchanges;
+__attribute__((weak)) uint32_t hg_exchange_count;
 
 static inline const hg_filter *hg_choose(const hg_filter *const *filters, size_t count, hg_str name) {
 	if (name.n == 0 && count == 1)
@@ -641,27 +771,27 @@ static inline uint32_t hg_configure(const hg_filter *const *filters, size_t coun
 /* hg_begin takes a number for an exchange. */
 static inline uint32_t hg_begin(void) {
 	uint32_t i = 0;
-	while (i < hg_open_count && hg_open[i]->open)
+	while (i < hg_exchange_count && hg_exchanges[i]->open)
 		i++;
-	if (i == hg_open_count) {
-		hg_exchange **more = (hg_exchange **)realloc(hg_open, (i + 1) * sizeof(*more));
+	if (i == hg_exchange_count) {
+		hg_exchange **more = (hg_exchange **)realloc(hg_exchanges, (i + 1) * sizeof(*more));
 		hg_exchange *x = (hg_exchange *)malloc(sizeof(*x));
 		if (!more || !x)
 			__builtin_trap();
-		hg_open = more;
-		hg_open[i] = x;
-		hg_open_count = i + 1;
+		hg_exchanges = more;
+		hg_exchanges[i] = x;
+		hg_exchange_count = i + 1;
 	}
 	hg_configured *c = &hg_configs[hg_raw_config_id()];
-	hg_open[i]->filter = c->filter;
-	hg_open[i]->config = c->config;
-	hg_open[i]->state = NULL;
-	hg_open[i]->open = true;
+	hg_exchanges[i]->filter = c->filter;
+	hg_exchanges[i]->config = c->config;
+	hg_exchanges[i]->state = NULL;
+	hg_exchanges[i]->open = true;
 	return i;
 }
 
 static inline void hg_end(uint32_t number) {
-	hg_exchange *x = hg_open[number];
+	hg_exchange *x = hg_exchanges[number];
 	if (x->filter->done)
 		x->filter->done(x);
 	x->open = false;
@@ -670,7 +800,7 @@ static inline void hg_end(uint32_t number) {
 
 static inline uint64_t hg_handle_request(void) {
 	uint32_t number = hg_begin();
-	hg_exchange *x = hg_open[number];
+	hg_exchange *x = hg_exchanges[number];
 	hg_verdict v = x->filter->request(x);
 	if (v == HG_CONTINUE && (x->filter->response || x->state)) {
 		hg_release();
@@ -683,7 +813,7 @@ static inline uint64_t hg_handle_request(void) {
 }
 
 static inline void hg_handle_response(uint32_t number) {
-	hg_exchange *x = hg_open[number];
+	hg_exchange *x = hg_exchanges[number];
 	if (x->filter->response)
 		x->filter->response(x);
 	hg_end(number);

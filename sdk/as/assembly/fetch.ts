@@ -53,14 +53,15 @@ export class FetchResponse {
   }
 }
 
-/** Sends a request and waits for the whole answer. It goes the way of requests that are forwarded. */
-export function fetch(q: FetchRequest): FetchResponse {
-  let head = "";
-  for (let i = 0; i < q.fields.length; i++) head += q.fields[i][0] + "\0" + q.fields[i][1] + "\0";
-  const m = raw.bytes(q.method), u = raw.bytes(q.url), f = raw.bytes(head), b = q.body;
-  const r = new FetchResponse(
-    raw.fetch(raw.at(m), raw.len(m), raw.at(u), raw.len(u), raw.at(f), raw.len(f), raw.at(b), raw.len(b), q.timeoutMs),
-  );
+function head(q: FetchRequest): ArrayBuffer {
+  let list = "";
+  for (let i = 0; i < q.fields.length; i++) list += q.fields[i][0] + "\0" + q.fields[i][1] + "\0";
+  return raw.bytes(list);
+}
+
+/** Reads the answer that there is. */
+function answer(status: i32): FetchResponse {
+  const r = new FetchResponse(status);
   if (!r.ok) return r;
   let n = <u32>raw.fetch_headers(raw.at(raw.scratch), raw.len(raw.scratch));
   if (raw.grow(n)) n = <u32>raw.fetch_headers(raw.at(raw.scratch), raw.len(raw.scratch));
@@ -69,4 +70,36 @@ export function fetch(q: FetchRequest): FetchResponse {
   if (raw.grow(n)) n = raw.fetch_body(raw.at(raw.scratch), raw.len(raw.scratch));
   r.body = raw.taken(n);
   return r;
+}
+
+/** Sends a request and waits for the whole answer. It goes the way of requests that are forwarded. */
+export function fetch(q: FetchRequest): FetchResponse {
+  const m = raw.bytes(q.method), u = raw.bytes(q.url), f = head(q), b = q.body;
+  return answer(raw.fetch(raw.at(m), raw.len(m), raw.at(u), raw.len(u), raw.at(f), raw.len(f), raw.at(b), raw.len(b), q.timeoutMs));
+}
+
+/** Sends up to 16 requests at once and waits for all answers. */
+export function fetchMany(all: FetchRequest[]): FetchResponse[] {
+  const parts: ArrayBuffer[] = [];
+  let size = 0;
+  for (let i = 0; i < all.length; i++) {
+    const q = all[i];
+    const four = [raw.bytes(q.method), raw.bytes(q.url), head(q), q.body];
+    const sizes = new ArrayBuffer(20);
+    for (let k = 0; k < 4; k++) store<u32>(raw.at(sizes) + 4 * k, raw.len(four[k]));
+    store<u32>(raw.at(sizes) + 16, q.timeoutMs);
+    parts.push(sizes);
+    for (let k = 0; k < 4; k++) parts.push(four[k]);
+  }
+  for (let i = 0; i < parts.length; i++) size += parts[i].byteLength;
+  const list = new ArrayBuffer(size);
+  let to = raw.at(list);
+  for (let i = 0; i < parts.length; i++) {
+    memory.copy(to, raw.at(parts[i]), raw.len(parts[i]));
+    to += raw.len(parts[i]);
+  }
+  const n = raw.fetch_many(raw.at(list), raw.len(list));
+  const out: FetchResponse[] = [];
+  for (let i = 0; i < all.length; i++) out.push(n < 0 ? new FetchResponse(n) : answer(raw.fetch_answer(i)));
+  return out;
 }

@@ -58,6 +58,8 @@ export declare function trace_attribute(name: usize, len: u32, value: usize, val
 @external("headgate_v1", "fail") export declare function fail(message: usize, len: u32): void;
 @external("headgate_v1", "fetch")
 export declare function fetch(method: usize, methodLen: u32, url: usize, urlLen: u32, fields: usize, fieldsLen: u32, body: usize, len: u32, timeoutMs: u32): i32;
+@external("headgate_v1", "fetch_many") export declare function fetch_many(requests: usize, len: u32): i32;
+@external("headgate_v1", "fetch_answer") export declare function fetch_answer(index: u32): i32;
 @external("headgate_v1", "fetch_headers") export declare function fetch_headers(buf: usize, limit: u32): u64;
 @external("headgate_v1", "fetch_body") export declare function fetch_body(buf: usize, limit: u32): u32;
 @external("headgate_v1", "state_get")

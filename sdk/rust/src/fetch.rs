@@ -86,35 +86,64 @@ impl fmt::Display for FetchError {
 
 impl core::error::Error for FetchError {}
 
-impl Exchange {
-    /// Sends a request and waits for the whole answer. It goes the way of requests that
-    /// are forwarded.
-    pub fn fetch(&mut self, q: &FetchRequest) -> Result<FetchResponse, FetchError> {
+impl FetchRequest {
+    fn head(&self) -> Vec<u8> {
         let mut head = Vec::new();
-        for (name, value) in &q.fields {
+        for (name, value) in &self.fields {
             for text in [name, value] {
                 head.extend_from_slice(text.as_bytes());
                 head.push(0);
             }
         }
-        let status = unsafe {
+        head
+    }
+}
+
+/// Reads the answer that there is.
+fn answer(status: i32) -> Result<FetchResponse, FetchError> {
+    match status {
+        -1 => return Err(FetchError::Denied),
+        -2 => return Err(FetchError::Invalid),
+        -4 => return Err(FetchError::Timeout),
+        -5 => return Err(FetchError::TooLarge),
+        n if n < 0 => return Err(FetchError::Failed),
+        _ => {}
+    }
+    Ok(FetchResponse {
+        status: status as u16,
+        fields: pairs(&raw::list(|p, n| unsafe { raw::fetch_headers(p, n) })),
+        body: raw::text(|p, n| unsafe { raw::fetch_body(p, n) }),
+    })
+}
+
+impl Exchange {
+    /// Sends a request and waits for the whole answer. It goes the way of requests that
+    /// are forwarded.
+    pub fn fetch(&mut self, q: &FetchRequest) -> Result<FetchResponse, FetchError> {
+        let head = q.head();
+        answer(unsafe {
             raw::fetch(
                 q.method.as_ptr(), q.method.len() as u32, q.url.as_ptr(), q.url.len() as u32, head.as_ptr(), head.len() as u32,
                 q.body.as_ptr(), q.body.len() as u32, q.timeout_ms,
             )
-        };
-        match status {
-            -1 => return Err(FetchError::Denied),
-            -2 => return Err(FetchError::Invalid),
-            -4 => return Err(FetchError::Timeout),
-            -5 => return Err(FetchError::TooLarge),
-            n if n < 0 => return Err(FetchError::Failed),
-            _ => {}
-        }
-        Ok(FetchResponse {
-            status: status as u16,
-            fields: pairs(&raw::list(|p, n| unsafe { raw::fetch_headers(p, n) })),
-            body: raw::text(|p, n| unsafe { raw::fetch_body(p, n) }),
         })
+    }
+
+    /// Sends up to 16 requests at once and waits for all answers.
+    pub fn fetch_many(&mut self, all: &[FetchRequest]) -> Vec<Result<FetchResponse, FetchError>> {
+        let mut list = Vec::new();
+        for q in all {
+            let head = q.head();
+            let parts = [q.method.as_bytes(), q.url.as_bytes(), &head, &q.body];
+            for p in parts {
+                list.extend_from_slice(&(p.len() as u32).to_le_bytes());
+            }
+            list.extend_from_slice(&q.timeout_ms.to_le_bytes());
+            for p in parts {
+                list.extend_from_slice(p);
+            }
+        }
+        let n = unsafe { raw::fetch_many(list.as_ptr(), list.len() as u32) };
+        (0..all.len() as u32).map(|i| answer(if n < 0 { n } else { unsafe { raw::fetch_answer(i) } })).collect()
     }
 }

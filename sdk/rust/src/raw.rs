@@ -65,6 +65,8 @@ unsafe extern "C" {
         method: *const u8, method_len: u32, url: *const u8, url_len: u32, fields: *const u8, fields_len: u32, body: *const u8, body_len: u32,
         timeout_ms: u32,
     ) -> i32;
+    pub fn fetch_many(requests: *const u8, len: u32) -> i32;
+    pub fn fetch_answer(index: u32) -> i32;
     pub fn fetch_headers(buf: *mut u8, limit: u32) -> u64;
     pub fn fetch_body(buf: *mut u8, limit: u32) -> u32;
     pub fn state_get(ns: *const u8, ns_len: u32, key: *const u8, key_len: u32, buf: *mut u8, limit: u32) -> i32;
