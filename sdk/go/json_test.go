@@ -42,3 +42,28 @@ func TestJSON(t *testing.T) {
 		}
 	}
 }
+
+type fills struct{}
+
+func (*fills) Request(x *headgate.Exchange) headgate.Verdict {
+	data := map[string]any{"user": map[string]any{"name": "<a>"}}
+	page, err := x.Template(headgate.EscapeHTML, "<p>{{user.name}}{{none}}</p>", data)
+	if err != nil {
+		return x.Fail(err)
+	}
+	text, err := x.Template(headgate.EscapeJSON, `{"n":{{user.name}},"x":{{none}}}`, data)
+	if err != nil {
+		return x.Fail(err)
+	}
+	if _, err := x.Template(headgate.EscapeNone, "{{open", data); err != headgate.ErrDocumentInvalid {
+		return x.Reply(500, "", "")
+	}
+	return x.Reply(200, "text/html", page+text)
+}
+
+func TestTemplate(t *testing.T) {
+	headgate.Register("fills", func(c fills) (headgate.Filter, error) { return &c, nil })
+	if x := headgatetest.New(t, "fills", "{}").Request("GET", "/"); x.ResponseBody() != `<p>&lt;a&gt;</p>{"n":"\u003ca\u003e","x":null}` {
+		t.Error(x.ResponseBody(), x.Failure)
+	}
+}

@@ -109,6 +109,7 @@ func extraFunctions() []function {
 		{"jws_verify", types(8), one, jwsVerify},
 		{"jws_sign", types(8), one, jwsSign},
 		{"trace_attribute", types(4), one, traceAttribute},
+		{"template", types(7), one, template},
 		{"fail", types(2), none, giveUp},
 		{"state_get", types(6), one, stateGet},
 		{"state_set", types(7), one, stateSet},

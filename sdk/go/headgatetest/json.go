@@ -2,6 +2,7 @@ package headgatetest
 
 import (
 	"encoding/json"
+	"html"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,4 +95,33 @@ func put(v any, path []string, to any, remove bool) any {
 // JSONValid implements host.Host.
 func (f *fake) JSONValid(source uint32, data []byte) bool {
 	return json.Valid(f.document(source, data))
+}
+
+// Template implements host.Host. It escapes for JSON and HTML, and nothing else.
+func (f *fake) Template(escape uint32, text string, data []byte) ([]byte, int32) {
+	const escapeHTML, escapeJSON = 1, 2
+	var out []byte
+	for {
+		before, rest, found := strings.Cut(text, "{{")
+		out = append(out, before...)
+		if !found {
+			return out, int32(len(out))
+		}
+		path, after, closed := strings.Cut(rest, "}}")
+		value, kind := f.JSONGet(host.Data, data, strings.TrimSpace(path))
+		if !closed || kind == -4 {
+			return nil, -4
+		}
+		switch {
+		case escape == escapeJSON && kind < 0:
+			out = append(out, "null"...)
+		case escape == escapeJSON:
+			out = append(out, host.JSON(value, kind)...)
+		case escape == escapeHTML:
+			out = append(out, html.EscapeString(string(value))...)
+		default:
+			out = append(out, value...)
+		}
+		text = after
+	}
 }

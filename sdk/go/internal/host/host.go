@@ -93,6 +93,7 @@ type Host interface {
 	Metric(op uint32, name, labels string, v float64) int32
 
 	// A negative length says what is wrong.
+	Template(escape uint32, text string, data []byte) ([]byte, int32)
 	Hash(algorithm uint32, data []byte) ([]byte, int32)
 	HMAC(algorithm uint32, key, data []byte) ([]byte, int32)
 	Equal(a, b []byte) bool

@@ -109,6 +109,9 @@ func fetchMany(requests unsafe.Pointer, size uint32) int32
 //go:wasmimport headgate_v1 fetch_answer
 func fetchAnswer(i uint32) int32
 
+//go:wasmimport headgate_v1 template
+func template(escape uint32, text string, data unsafe.Pointer, size uint32, buf unsafe.Pointer, limit uint32) int32
+
 //go:wasmimport headgate_v1 fail
 func giveUp(message string)
 
@@ -403,6 +406,13 @@ func (Wasm) Metric(op uint32, name, labels string, v float64) int32 {
 
 // TraceAttribute implements Host.
 func (Wasm) TraceAttribute(name, value string) int32 { return traceAttribute(name, value) }
+
+// Template implements Host.
+func (Wasm) Template(escape uint32, text string, data []byte) ([]byte, int32) {
+	return optional(func(buf unsafe.Pointer, limit uint32) int32 {
+		return template(escape, text, unsafe.Pointer(unsafe.SliceData(data)), uint32(len(data)), buf, limit)
+	})
+}
 
 // Value implements Host.
 func (Wasm) Value(index uint32) ([]byte, int32) {
