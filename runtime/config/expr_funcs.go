@@ -46,6 +46,9 @@ func requestFuncs() map[string]requestFunc {
 			return exchange.Text(strings.ToUpper(s[0])), nil
 		})},
 		"replace": {3, 3, exchange.KindString, true, text(func(_ *exchange.Exchange, s []string) (exchange.Value, error) {
+			if more := strings.Count(s[0], s[1]) * (len(s[2]) - len(s[1])); more > maxGrowth {
+				return exchange.Value{}, errGrowth
+			}
 			return exchange.Text(strings.ReplaceAll(s[0], s[1], s[2])), nil
 		})},
 		"startswith": {2, 2, exchange.KindBool, true, text(func(_ *exchange.Exchange, s []string) (exchange.Value, error) {
@@ -131,6 +134,12 @@ func argument(x *exchange.Exchange, v exchange.Value) (string, error) {
 	return asText(x, v)
 }
 
+// maxGrowth bounds how much longer than its arguments a function may make a text,
+// in bytes: two headers that a client chose would else multiply.
+const maxGrowth = 1 << 20
+
+var errGrowth = fmt.Errorf("%w: the result would be too large", ErrType)
+
 // joinExpr is join(separator, list...).
 func joinExpr(args []node) exchange.Expr {
 	return func(x *exchange.Exchange) (exchange.Value, error) {
@@ -159,6 +168,9 @@ func joinExpr(args []node) exchange.Expr {
 				}
 				parts = append(parts, s)
 			}
+		}
+		if len(parts)*len(sep) > maxGrowth {
+			return exchange.Value{}, errGrowth
 		}
 		return exchange.Text(strings.Join(parts, sep)), nil
 	}

@@ -6,7 +6,7 @@ var gatewaySpec = &spec{
 		{"trusted_proxies", typeStrings, "[]", "Networks whose X-Forwarded-*, Forwarded and PROXY headers are believed. From all others these are replaced.", nil},
 		{"request_id", typeString, `"x-request-id"`, "The header of the request id: kept from trusted proxies, otherwise a new UUIDv7. \"\" disables it.", nil},
 		{"body_memory", typeSize, `"256MiB"`, "Ceiling for all buffered bodies together. Beyond it requests get 503.", nil},
-		{"plugin_memory", typeSize, `"1GiB"`, "Ceiling for the memory of all plugin instances together.", nil},
+		{"plugin_memory", typeSize, `"1GiB"`, "Ceiling for the memory of all plugin instances together. A change takes effect at the next start.", nil},
 	},
 	blocks: []nested{
 		{"admin", adminSpec}, {"log", logSpec}, {"access_log", accessLogSpec}, {"tracing", tracingSpec}, {"state", stateSpec},

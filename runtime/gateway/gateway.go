@@ -214,6 +214,9 @@ func (g *Gateway) load(ctx context.Context, cfg *config.Config) (err error) {
 		}
 		g.log.Warn("configuration: "+w.Summary, "file", at.Filename, "line", at.Start.Line, "detail", w.Detail)
 	}
+	if old := g.inForce(); old != nil && old.Config.Gateway.PluginMemory != cfg.Gateway.PluginMemory {
+		g.log.Warn("configuration: gateway.plugin_memory changes at the next start")
+	}
 	g.output.Configure(cfg.Gateway.Log.Level, cfg.Gateway.Log.Format)
 	g.listeners.SetMaxConnections(cfg.Gateway.Limits.MaxConnections)
 	g.engine.Swap(next.Table)
