@@ -110,6 +110,8 @@ func extraFunctions() []function {
 		{"jws_sign", types(8), one, jwsSign},
 		{"trace_attribute", types(4), one, traceAttribute},
 		{"template", types(7), one, template},
+		{"xml_tokens", types(5), one, xmlTokens},
+		{"xml_write", types(4), one, xmlWrite},
 		{"fail", types(2), none, giveUp},
 		{"state_get", types(6), one, stateGet},
 		{"state_set", types(7), one, stateSet},

@@ -93,6 +93,8 @@ type Host interface {
 	Metric(op uint32, name, labels string, v float64) int32
 
 	// A negative length says what is wrong.
+	XMLTokens(source uint32, data []byte) ([]byte, int32)
+	XMLWrite(tokens []byte) ([]byte, int32)
 	Template(escape uint32, text string, data []byte) ([]byte, int32)
 	Hash(algorithm uint32, data []byte) ([]byte, int32)
 	HMAC(algorithm uint32, key, data []byte) ([]byte, int32)

@@ -112,6 +112,12 @@ func fetchAnswer(i uint32) int32
 //go:wasmimport headgate_v1 template
 func template(escape uint32, text string, data unsafe.Pointer, size uint32, buf unsafe.Pointer, limit uint32) int32
 
+//go:wasmimport headgate_v1 xml_tokens
+func xmlTokens(source uint32, data unsafe.Pointer, size uint32, buf unsafe.Pointer, limit uint32) int32
+
+//go:wasmimport headgate_v1 xml_write
+func xmlWrite(tokens unsafe.Pointer, size uint32, buf unsafe.Pointer, limit uint32) int32
+
 //go:wasmimport headgate_v1 fail
 func giveUp(message string)
 
@@ -411,6 +417,20 @@ func (Wasm) TraceAttribute(name, value string) int32 { return traceAttribute(nam
 func (Wasm) Template(escape uint32, text string, data []byte) ([]byte, int32) {
 	return optional(func(buf unsafe.Pointer, limit uint32) int32 {
 		return template(escape, text, unsafe.Pointer(unsafe.SliceData(data)), uint32(len(data)), buf, limit)
+	})
+}
+
+// XMLTokens implements Host.
+func (Wasm) XMLTokens(source uint32, data []byte) ([]byte, int32) {
+	return optional(func(buf unsafe.Pointer, limit uint32) int32 {
+		return xmlTokens(source, unsafe.Pointer(unsafe.SliceData(data)), uint32(len(data)), buf, limit)
+	})
+}
+
+// XMLWrite implements Host.
+func (Wasm) XMLWrite(tokens []byte) ([]byte, int32) {
+	return optional(func(buf unsafe.Pointer, limit uint32) int32 {
+		return xmlWrite(unsafe.Pointer(unsafe.SliceData(tokens)), uint32(len(tokens)), buf, limit)
 	})
 }
 
