@@ -128,6 +128,8 @@ HG_EXTRA("json_set")
 int32_t hg_raw_json_set(uint32_t source, const void *data, uint32_t len, const void *path, uint32_t path_len, const void *value,
 	uint32_t value_len, void *buf, uint32_t limit);
 HG_EXTRA("json_valid") uint32_t hg_raw_json_valid(uint32_t source, const void *data, uint32_t len);
+HG_EXTRA("template")
+int32_t hg_raw_template(uint32_t escape, const void *text, uint32_t len, const void *data, uint32_t data_len, void *buf, uint32_t limit);
 HG_EXTRA("metric")
 int32_t hg_raw_metric(uint32_t op, const void *name, uint32_t len, const void *labels, uint32_t labels_len, double v);
 HG_EXTRA("hash") int32_t hg_raw_hash(uint32_t algorithm, const void *data, uint32_t len, void *buf, uint32_t limit);
@@ -494,6 +496,20 @@ static inline int32_t hg_json_edit(hg_source body, const char *path, hg_str valu
 }
 
 static inline bool hg_json_valid(hg_source source, hg_str data) { return hg_raw_json_valid(source, data.p, (uint32_t)data.n); }
+
+/* How values are written into a template. */
+enum { HG_PLAIN, HG_AS_HTML, HG_AS_JSON, HG_AS_QUERY, HG_AS_XML };
+
+/* hg_template is a text in which {{path}} stands for a value of a JSON document; p is
+ * NULL if either is not one. */
+static inline hg_str hg_template(uint32_t escape, hg_str text, hg_str document) {
+	hg_str r;
+	int32_t code;
+	HG_READ_MAYBE(r, code,
+		hg_raw_template(escape, text.p, (uint32_t)text.n, document.p, (uint32_t)document.n, buf, limit));
+	(void)code;
+	return r;
+}
 
 /* ---- Who the caller is, and what filters tell each other ---- */
 

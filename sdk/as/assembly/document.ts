@@ -92,3 +92,20 @@ export function value(index: u32): Value {
   if (r >= 0 && raw.grow(<u32>r)) r = raw.value(index, raw.at(raw.scratch), raw.len(raw.scratch));
   return r < 0 ? new Value(Kind.None, "") : new Value(<Kind>(r >> 32), raw.text(raw.taken(<u32>r)));
 }
+
+/** How values are written into a template. */
+export enum Escape {
+  Plain = 0,
+  Html = 1,
+  Json = 2,
+  Query = 3,
+  Xml = 4,
+}
+
+/** A text in which {{path}} stands for a value of a JSON document; null if either is not one. */
+export function template(escape: Escape, text: string, json: string): string | null {
+  const t = raw.bytes(text), d = raw.bytes(json);
+  let n = raw.template(escape, raw.at(t), raw.len(t), raw.at(d), raw.len(d), raw.at(raw.scratch), raw.len(raw.scratch));
+  if (n >= 0 && raw.grow(n)) n = raw.template(escape, raw.at(t), raw.len(t), raw.at(d), raw.len(d), raw.at(raw.scratch), raw.len(raw.scratch));
+  return n < 0 ? null : raw.text(raw.taken(n));
+}

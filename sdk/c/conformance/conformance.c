@@ -189,6 +189,33 @@ static hg_verdict document(hg_exchange *x) {
 	return hg_reply(200, "text/plain", said);
 }
 
+static hg_str hex(hg_str s) {
+	char *p = (char *)hg_alloc(2 * s.n);
+	for (size_t i = 0; i < s.n; i++) {
+		p[2 * i] = "0123456789abcdef"[(unsigned char)s.p[i] >> 4];
+		p[2 * i + 1] = "0123456789abcdef"[s.p[i] & 15];
+	}
+	return hg_bytes(p, 2 * s.n);
+}
+
+static hg_verdict more(hg_exchange *x) {
+	(void)x;
+	hg_str key = S("0123456789abcdef"), sealed = hg_seal(key, S("secret"), S("with"));
+	hg_fetch_request both[] = {{.url = S("upstream://app/one")}, {.url = S("upstream://app/two")}};
+	hg_str answers = S("");
+	int32_t n = hg_fetch_many(both, 2);
+	for (int32_t i = 0; i < n; i++) {
+		hg_str status = hg_number(hg_fetch_answer((uint32_t)i));
+		append(&answers, JOIN(S("\n"), status, S(" "), hg_fetch_body()));
+	}
+	bool noted = hg_attribute("tier", S("gold")) == 0, counted = hg_metric(HG_COUNT, "seen", S("tier\0gold\0"), 1) == 0;
+	hg_str text = JOIN(S("hash "), hex(hg_hash(HG_SHA256, S("abc"))), S("\nhmac "), hex(hg_hmac(HG_SHA256, key, S("abc"))), S("\nopen "),
+		hg_open(key, sealed, S("with")), S("\nother "), hg_s(hg_open(key, sealed, S("out")).p ? "opened" : "nothing"), S("\nsame "),
+		hg_s(hg_same(key, key) ? "true" : "false"), S("\ntemplate "), hg_template(HG_AS_HTML, S("<b>{{a}}</b>"), S("{\"a\": \"<\"}")),
+		S("\nnoted "), hg_s(noted ? "true" : "false"), S(" counted "), hg_s(counted ? "true" : "false"), answers);
+	return hg_reply(200, "text/plain", text);
+}
+
 static hg_verdict grow(hg_exchange *x) {
 	(void)x;
 	int64_t n = 0;
@@ -207,6 +234,7 @@ static const mode modes[] = {
 	{"headers", headers, headers_response}, {"message", message, message_response}, {"reply", reply, NULL},
 	{"state", keep, keep_response}, {"body", body, body_response}, {"log", logs, NULL}, {"fail", fail, NULL},
 	{"fetch", fetch, NULL}, {"keys", keys, NULL}, {"rate", rate, NULL}, {"json", document, NULL}, {"grow", grow, NULL},
+	{"more", more, NULL},
 };
 
 static bool configure(hg_str json, void **config) {

@@ -96,6 +96,30 @@ impl<'a> Document<'a> {
     }
 }
 
+/// How values are written into a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escape {
+    /// As they are.
+    Plain,
+    /// For HTML.
+    Html,
+    /// As JSON, where a string has its quotation marks.
+    Json,
+    /// As a part of a query.
+    Query,
+    /// For XML.
+    Xml,
+}
+
+/// A text in which `{{path}}` stands for a value of a JSON document; None if either is
+/// not one.
+pub fn template(escape: Escape, text: &str, json: &[u8]) -> Option<Vec<u8>> {
+    let read = |p, n| unsafe {
+        raw::template(escape as u32, text.as_ptr(), text.len() as u32, json.as_ptr(), json.len() as u32, p, n)
+    };
+    raw::read(|p, n| read(p, n).into()).ok().map(|(v, _)| v)
+}
+
 impl Exchange {
     /// The request's body as JSON; it needs [`crate::BUFFER_REQUEST`].
     pub fn request_json(&mut self) -> Document<'static> {

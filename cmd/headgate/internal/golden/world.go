@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,8 +25,8 @@ type world struct {
 	clock atomic.Pointer[time.Time]
 
 	mu      sync.Mutex
-	answers []mock // those that are left
-	fetched strings.Builder
+	answers []mock   // those that are left
+	fetched []string // sorted at the end: several may be sent at once
 	log     strings.Builder
 	discard bool // nobody wants to know what was fetched and logged
 }
@@ -42,16 +43,16 @@ func (w *world) Fetch(_ context.Context, _ *exchange.Exchange, to string, q *exc
 	}
 	m := message{start: q.Method + " " + url, body: string(q.Body)}
 	m.add(&q.Head)
-	if w.fetched.Len() > 0 {
-		w.fetched.WriteByte('\n')
+	shown := m.String()
+	answer, ok := w.next(q.Method, url)
+	if !ok {
+		shown += "(this file has no answer to it)\n"
 	}
 	if !w.discard {
-		w.fetched.WriteString(m.String())
+		w.fetched = append(w.fetched, shown)
 	}
-	answer, ok := w.next(q.Method, url)
 	switch {
 	case !ok:
-		w.fetched.WriteString("(this file has no answer to it)\n")
 		return fmt.Errorf("no answer to %s %s", q.Method, url)
 	case answer.failure == "timeout":
 		return exchange.ErrFetchTimeout
@@ -90,7 +91,7 @@ func (w *world) begin(s *scene, f *File) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.answers = append(append(w.answers[:0], s.answers...), f.answers...)
-	w.fetched.Reset()
+	w.fetched = w.fetched[:0]
 	w.log.Reset()
 }
 
@@ -98,7 +99,8 @@ func (w *world) begin(s *scene, f *File) {
 func (w *world) said() (fetched, log string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.fetched.String(), w.log.String()
+	slices.Sort(w.fetched)
+	return strings.Join(w.fetched, "\n"), w.log.String()
 }
 
 // logger is a slog.Handler that writes the messages of plugins into a world, one

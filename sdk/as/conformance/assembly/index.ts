@@ -1,13 +1,13 @@
 // The plugin that sdk/conformance plays exchanges against, in AssemblyScript: what it
 // does in each mode, README.md of that folder says.
 import {
-  Algorithm, BUFFER_REQUEST, BUFFER_RESPONSE, bytes, Config, Document, Exchange, fetch, FetchError, FetchRequest, Filter, Level, Limit,
-  register, State, StateError, text, Verdict,
+  Algorithm, BUFFER_REQUEST, BUFFER_RESPONSE, bytes, Config, Document, equal, Escape, Exchange, fetch, FetchError, fetchMany, FetchRequest,
+  Filter, hash, Hash, hmac, Level, Limit, Metric, open, register, seal, State, StateError, template, text, Verdict,
 } from "../../assembly";
 
 export * from "../../assembly/exports";
 
-const modes = ["headers", "message", "reply", "state", "body", "log", "fail", "fetch", "keys", "rate", "json", "grow"];
+const modes = ["headers", "message", "reply", "state", "body", "log", "fail", "fetch", "keys", "rate", "json", "grow", "more"];
 
 class Path {
   constructor(public uri: string) {}
@@ -36,6 +36,7 @@ class Conformance extends Filter {
     if (this.mode == "rate") return rate(x);
     if (this.mode == "json") return document(x);
     if (this.mode == "grow") grow(x);
+    if (this.mode == "more") return more(x);
     return Verdict.Continue;
   }
 
@@ -159,4 +160,28 @@ function grow(x: Exchange): void {
   let n = 0;
   for (let i = 0; i < 64; i++) n += i.toString().repeat(1024).length;
   x.request.set("x-grown", n.toString());
+}
+
+function hex(b: ArrayBuffer): string {
+  const u = Uint8Array.wrap(b);
+  let out = "";
+  for (let i = 0; i < u.length; i++) out += (u[i] < 16 ? "0" : "") + u[i].toString(16);
+  return out;
+}
+
+function more(x: Exchange): Verdict {
+  const key = bytes("0123456789abcdef");
+  const sealed = seal(key, bytes("secret"), bytes("with"));
+  const said = ["hash " + hex(hash(Hash.SHA256, bytes("abc"))), "hmac " + hex(hmac(Hash.SHA256, key, bytes("abc")))];
+  if (sealed !== null) {
+    const opened = open(key, sealed, bytes("with"));
+    said.push("open " + (opened === null ? "" : text(opened)));
+    said.push("other " + (open(key, sealed, bytes("out")) === null ? "nothing" : "opened"));
+  }
+  said.push("same " + equal(key, key).toString());
+  said.push("template " + or(template(Escape.Html, "<b>{{a}}</b>", '{"a": "<"}'), ""));
+  said.push("noted " + x.attribute("tier", "gold").toString() + " counted " + new Metric("seen").count([["tier", "gold"]]).toString());
+  const all = fetchMany([new FetchRequest("upstream://app/one"), new FetchRequest("upstream://app/two")]);
+  for (let i = 0; i < all.length; i++) said.push(all[i].status.toString() + " " + all[i].text());
+  return x.reply(200, "text/plain", said.join("\n"));
 }

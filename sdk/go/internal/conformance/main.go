@@ -39,7 +39,7 @@ func main() {}
 func modes() map[string]func(*headgate.Exchange) headgate.Verdict {
 	return map[string]func(*headgate.Exchange) headgate.Verdict{
 		"headers": headers, "message": message, "reply": reply, "state": keep, "body": body, "log": logs, "fail": fail,
-		"fetch": fetch, "keys": keys, "rate": rate, "json": document, "grow": grow,
+		"fetch": fetch, "keys": keys, "rate": rate, "json": document, "grow": grow, "more": more,
 	}
 }
 
@@ -185,4 +185,33 @@ func grow(x *headgate.Exchange) headgate.Verdict {
 	}
 	x.Header.Set("x-grown", strconv.Itoa(n))
 	return headgate.Continue
+}
+
+func more(x *headgate.Exchange) headgate.Verdict {
+	key, c := []byte("0123456789abcdef"), x.Crypto()
+	sum, err := c.Hash(headgate.SHA256, []byte("abc"))
+	mac, err2 := c.HMAC(headgate.SHA256, key, []byte("abc"))
+	sealed, err3 := c.Seal(key, []byte("secret"), []byte("with"))
+	text, err4 := x.Template(headgate.EscapeHTML, "<b>{{a}}</b>", map[string]string{"a": "<"})
+	if err = errors.Join(err, err2, err3, err4); err != nil {
+		return x.Fail(err)
+	}
+	opened, _ := c.Open(key, sealed, []byte("with"))
+	other := "opened"
+	if _, err := c.Open(key, sealed, []byte("out")); err != nil {
+		other = "nothing"
+	}
+	noted := x.Trace("tier", "gold") == nil
+	counted := x.Add(headgate.Counter("seen", "tier"), 1, "gold") == nil
+	said := []string{
+		fmt.Sprintf("hash %x", sum), fmt.Sprintf("hmac %x", mac), "open " + string(opened), "other " + other,
+		fmt.Sprint("same ", c.Equal(key, key)), "template " + text, fmt.Sprint("noted ", noted, " counted ", counted),
+	}
+	for _, r := range x.FetchMany(headgate.GET("upstream://app/one"), headgate.GET("upstream://app/two")) {
+		if r.Err != nil {
+			return x.Fail(r.Err)
+		}
+		said = append(said, fmt.Sprint(r.Status, " ", string(r.Body)))
+	}
+	return x.Reply(200, "text/plain", strings.Join(said, "\n"))
 }

@@ -1,7 +1,8 @@
 //! The plugin that sdk/conformance plays exchanges against, in Rust: what it does in
 //! each mode, README.md of that folder says.
 
-use headgate::{Algorithm, Config, Document, Exchange, FetchError, FetchRequest, Filter, Level, Limit, StateError, Verdict};
+use headgate::crypto::{equal, open, seal, Hash};
+use headgate::{template, Algorithm, Config, Document, Escape, Exchange, FetchError, FetchRequest, Filter, Level, Limit, Metric, StateError, Verdict};
 
 headgate::config! {
     /// What the filter block says.
@@ -16,6 +17,7 @@ type Request = fn(&mut Exchange) -> Verdict;
 const MODES: &[(&str, Request)] = &[
     ("headers", headers), ("message", message), ("reply", reply), ("state", keep), ("body", body), ("log", logs), ("fail", fail),
     ("fetch", fetch), ("keys", keys), ("rate", rate), ("json", document), ("grow", grow),
+    ("more", more),
 ];
 
 struct Conformance {
@@ -198,4 +200,30 @@ fn grow(x: &mut Exchange) -> Verdict {
     let n: usize = (0..64).map(|i: u32| i.to_string().repeat(1024).len()).sum();
     x.request().set("x-grown", n.to_string());
     Verdict::Continue
+}
+
+fn hex(b: &[u8]) -> String {
+    b.iter().map(|c| format!("{c:02x}")).collect()
+}
+
+fn more(x: &mut Exchange) -> Verdict {
+    let key = b"0123456789abcdef";
+    let sealed = seal(key, b"secret", b"with").unwrap_or_default();
+    let text = |b: Option<Vec<u8>>| String::from_utf8_lossy(&b.unwrap_or_default()).into_owned();
+    let mut lines = vec![
+        format!("hash {}", hex(&Hash::Sha256.of(b"abc"))),
+        format!("hmac {}", hex(&Hash::Sha256.hmac(key, b"abc"))),
+        format!("open {}", text(open(key, &sealed, b"with"))),
+        format!("other {}", if open(key, &sealed, b"out").is_some() { "opened" } else { "nothing" }),
+        format!("same {}", equal(key, key)),
+        format!("template {}", text(template(Escape::Html, "<b>{{a}}</b>", br#"{"a": "<"}"#))),
+        format!("noted {} counted {}", x.attribute("tier", "gold"), Metric("seen").count(&[("tier", "gold")], 1.0)),
+    ];
+    for r in x.fetch_many(&[FetchRequest::get("upstream://app/one"), FetchRequest::get("upstream://app/two")]) {
+        lines.push(match r {
+            Ok(a) => format!("{} {}", a.status, String::from_utf8_lossy(&a.body)),
+            Err(e) => e.to_string(),
+        });
+    }
+    x.reply(200, "text/plain", lines.join("\n"))
 }
