@@ -34,3 +34,27 @@ func TestGrowth(t *testing.T) {
 		}
 	}
 }
+
+// TestDeepBodies looks into bodies that nest as deep as they are long, which is no
+// JSON that anyone reads.
+func TestDeepBodies(t *testing.T) {
+	deep := func(n int) string { return strings.Repeat(`{"a":[`, n/2) + `"x"` + strings.Repeat(`]}`, n/2) }
+	for _, c := range []struct {
+		name, body, want string
+	}{
+		{"open", strings.Repeat("[", 32<<20), "null"},
+		{"objects", strings.Repeat(`{"a":`, 4<<20), "null"},
+		{"closed", deep(4 << 20), "null"},
+		{"as deep as may be", `{"b":"found","c":` + deep(maxJSONDepth-2) + "}", `"found"`},
+		{"brackets in texts", `{"b":"` + strings.Repeat(`[{\"`, 5000) + `","c":1}`, `"` + strings.Repeat(`[{\"`, 5000) + `"`},
+		{"in a text without end", `{"b":"\`, "null"},
+	} {
+		e, ok := testScope(t).compile(parseExpr(t, `request.json["b"]`), exprScope{what: "test", buffer: 64 << 20})
+		if !ok {
+			t.Fatal("no expression")
+		}
+		if got := show(e.Eval(testExchange(c.body))); got != c.want {
+			t.Errorf("%s: %.80s, want %.80s", c.name, got, c.want)
+		}
+	}
+}

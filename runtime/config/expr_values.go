@@ -381,10 +381,37 @@ func jsonResult(x *exchange.Exchange, path string, buffer int64, late bool) (gjs
 	if m.Body != nil && !m.Whole {
 		return gjson.Result{}, errBody
 	}
-	if len(m.Buffered) == 0 || !gjson.ValidBytes(m.Buffered) {
+	if len(m.Buffered) == 0 || !shallow(m.Buffered) || !gjson.ValidBytes(m.Buffered) {
 		return gjson.Result{}, nil
 	}
 	return gjson.Get(exchange.String(m.Buffered), path), nil
+}
+
+// maxJSONDepth bounds the nesting of bodies that are looked into. gjson recurses,
+// and a stack beyond Go's limit ends the process.
+const maxJSONDepth = 1000
+
+// shallow reports whether b nests no deeper than maxJSONDepth. What is no JSON may
+// be taken for shallow or not.
+func shallow(b []byte) bool {
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '[', '{':
+			if depth++; depth > maxJSONDepth {
+				return false
+			}
+		case ']', '}':
+			depth--
+		case '"':
+			for i++; i < len(b) && b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+	return true
 }
 
 func fromResult(r gjson.Result) exchange.Value {
