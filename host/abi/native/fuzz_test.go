@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,11 +80,29 @@ func FuzzHostFunctions(f *testing.F) {
 		f.Fatal(err)
 	}
 	functions := append(handlerFunctions(), extraFunctions()...)
-	f.Add([]byte("x-a\x00value"), []byte{12, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0})
-	f.Add([]byte("/a/../b?c"), []byte{7, 0, 0, 0, 0, 9, 0, 0, 0})
-	f.Add([]byte("upstream://a/bx-c\x00d\x00"), []byte{byte(len(handlerFunctions()) + 10), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 14, 0, 0, 0, 14, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-	f.Add([]byte("nkey"), []byte{byte(len(handlerFunctions()) + 6), 2, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0})
-	f.Add([]byte("CONNECT"), []byte{5, 2, 0, 0, 0, 0, 7, 0, 0, 0})
+	seed := func(memory, name string, args ...uint32) {
+		i := slices.IndexFunc(functions, func(fn function) bool { return fn.name == name })
+		script := []byte{byte(i), byte(phaseRequest)}
+		for _, a := range args {
+			script = binary.LittleEndian.AppendUint32(script, a)
+		}
+		f.Add([]byte(memory), script)
+	}
+	seed("x-a\x00value", "set_header_value", 0, 0, 3, 4, 5)
+	seed("/a/../b?c", "set_uri", 0, 9)
+	seed("CONNECT", "set_method", 0, 7)
+	seed("upstream://a/bx-c\x00d\x00", "fetch", 0, 0, 0, 14, 14, 6, 0, 0, 0)
+	seed("\x00\x00\x00\x00\x0e\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00upstream://a/b", "fetch_many", 0, 34)
+	seed("nkey", "state_set", 0, 1, 1, 3, 1, 3, 0)
+	seed("", "value", 4, 0, 100)
+	seed(`{"subject":"a","claims":{"b":[1]}}`, "auth_set", 0, 34)
+	seed(`{"a":[1,{"b":2}]}a.1.b`, "json_get", 2, 0, 17, 17, 5, 100, 100)
+	seed(`{"a":[1,{"b":2}]}a.1.b`, "json_set", 2, 0, 17, 17, 5, 1, 3, 100, 100)
+	seed("x_totala\x00b\x00", "metric", 0, 0, 7, 7, 4, 0)
+	seed(ecKey+ecToken, "jws_verify", 0, uint32(len(ecKey)), uint32(len(ecKey)), uint32(len(ecToken)), 0, 0, 1000, 1000)
+	seed("{{a.b}}x"+`{"a":{"b":1}}`, "template", 1, 0, 8, 8, 13, 100, 100)
+	seed(`<a b="c">d<!--e--></a>`, "xml_tokens", 2, 0, 22, 100, 1000)
+	seed(`[["start","a",[["b","c"]]],["end","a"]]`, "xml_write", 0, 40, 100, 100)
 	f.Fuzz(func(t *testing.T, memory, script []byte) {
 		g := NewGuest(free{ctx}, &Env{Name: "fuzz", Meter: &Meter{}, Keys: &KeySets{}, Auth: true, Call: map[string]bool{"n": true}, Read: abi.NewNames([]string{"*"}), Write: abi.NewNames([]string{"x-*", "content-length", "host"}), MaxBody: 1 << 10, Log: silent{},
 			Fetch: map[string]bool{"upstream://a": true}, Fetcher: anyone{t}, Namespaces: map[string]bool{"n": true}, State: &shelf{}}, fuzzConfig())
