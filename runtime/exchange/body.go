@@ -210,6 +210,7 @@ func (x *Exchange) ReadAhead(m *Message, limit int64) error {
 		if len(p) > 0 {
 			if !x.Memory.Take(int64(len(p))) {
 				keep()
+				x.starved = true
 				return ErrMemory
 			}
 			x.held += int64(len(p))
@@ -225,8 +226,13 @@ func (x *Exchange) ReadAhead(m *Message, limit int64) error {
 	return nil
 }
 
+// Starved reports whether there was no memory for a body, so that what was made of
+// it means nothing.
+func (x *Exchange) Starved() bool { return x.starved }
+
 // Forget gives the memory that ReadAhead took back to the budget.
 func (x *Exchange) Forget() {
+	x.starved = false
 	if x.held > 0 {
 		x.Memory.Give(x.held)
 		x.held = 0

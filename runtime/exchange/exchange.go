@@ -172,8 +172,9 @@ type Exchange struct {
 
 	// Memory is the ceiling that read-ahead bodies of all exchanges share; nil
 	// for none.
-	Memory *Budget
-	held   int64
+	Memory  *Budget
+	held    int64
+	starved bool // of memory; until Forget
 
 	ctx    context.Context
 	states []any

@@ -27,8 +27,21 @@ route "redirect" {
   path = "/redirect"
   redirect { url = "/${request.json["a"]}" }
 }
+route "guarded" {
+  path = "/match"
+  match {
+    json "role" {
+      equals = "guest"
+    }
+  }
+  respond { status = 403 }
+}
+route "match" {
+  path = "/match"
+  respond { body = "${request.json["a"]}" }
+}
 `})
-	for _, path := range []string{"/respond", "/header", "/redirect"} {
+	for _, path := range []string{"/respond", "/header", "/redirect", "/match"} {
 		if status, head, body := r.do("POST", path, `{"a":"`+strings.Repeat("x", 100<<10)+`"}`); status != 503 || head.Get("Retry-After") == "" {
 			t.Errorf("%s without memory: %d %v %s", path, status, head, body)
 		}

@@ -267,6 +267,9 @@ func (f *flow) match() error {
 	}
 	for {
 		res := f.t.Router.Lookup(x)
+		if x.Starved() { // another route may be less guarded than the one that could not be asked
+			return overloaded(exchange.ErrMemory)
+		}
 		if res.Route < 0 {
 			return noRoute(res.Allow)
 		}
@@ -282,6 +285,7 @@ func (f *flow) match() error {
 		}
 		// This generation was replaced between the two lines: take the new one.
 		f.t = f.e.table.Load()
+		x.Forget() // to the budget that it is of
 		x.Memory = f.t.Memory
 	}
 }
