@@ -130,6 +130,8 @@ int32_t hg_raw_json_set(uint32_t source, const void *data, uint32_t len, const v
 HG_EXTRA("json_valid") uint32_t hg_raw_json_valid(uint32_t source, const void *data, uint32_t len);
 HG_EXTRA("template")
 int32_t hg_raw_template(uint32_t escape, const void *text, uint32_t len, const void *data, uint32_t data_len, void *buf, uint32_t limit);
+HG_EXTRA("xml_tokens") int32_t hg_raw_xml_tokens(uint32_t source, const void *data, uint32_t len, void *buf, uint32_t limit);
+HG_EXTRA("xml_write") int32_t hg_raw_xml_write(const void *tokens, uint32_t len, void *buf, uint32_t limit);
 HG_EXTRA("metric")
 int32_t hg_raw_metric(uint32_t op, const void *name, uint32_t len, const void *labels, uint32_t labels_len, double v);
 HG_EXTRA("hash") int32_t hg_raw_hash(uint32_t algorithm, const void *data, uint32_t len, void *buf, uint32_t limit);
@@ -496,6 +498,23 @@ static inline int32_t hg_json_edit(hg_source body, const char *path, hg_str valu
 }
 
 static inline bool hg_json_valid(hg_source source, hg_str data) { return hg_raw_json_valid(source, data.p, (uint32_t)data.n); }
+
+/* hg_xml is an XML document as the JSON array of its tokens, which hg_json reads;
+ * hg_xml_write is the opposite. p is NULL for what is not one. */
+static inline hg_str hg_xml(hg_source source, hg_str data) {
+	hg_str r;
+	int32_t code;
+	HG_READ_MAYBE(r, code, hg_raw_xml_tokens(source, data.p, (uint32_t)data.n, buf, limit));
+	(void)code;
+	return r;
+}
+static inline hg_str hg_xml_write(hg_str tokens) {
+	hg_str r;
+	int32_t code;
+	HG_READ_MAYBE(r, code, hg_raw_xml_write(tokens.p, (uint32_t)tokens.n, buf, limit));
+	(void)code;
+	return r;
+}
 
 /* How values are written into a template. */
 enum { HG_PLAIN, HG_AS_HTML, HG_AS_JSON, HG_AS_QUERY, HG_AS_XML };

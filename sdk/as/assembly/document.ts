@@ -109,3 +109,18 @@ export function template(escape: Escape, text: string, json: string): string | n
   if (n >= 0 && raw.grow(n)) n = raw.template(escape, raw.at(t), raw.len(t), raw.at(d), raw.len(d), raw.at(raw.scratch), raw.len(raw.scratch));
   return n < 0 ? null : raw.text(raw.taken(n));
 }
+
+/** An XML document as the JSON array of its tokens; null if it is not one. */
+export function xmlTokens(source: Source, data: ArrayBuffer): string | null {
+  let n = raw.xml_tokens(source, raw.at(data), raw.len(data), raw.at(raw.scratch), raw.len(raw.scratch));
+  if (n >= 0 && raw.grow(n)) n = raw.xml_tokens(source, raw.at(data), raw.len(data), raw.at(raw.scratch), raw.len(raw.scratch));
+  return n < 0 ? null : raw.text(raw.taken(n));
+}
+
+/** The document of tokens; null if they make none. */
+export function xmlWrite(tokens: string): string | null {
+  const t = raw.bytes(tokens);
+  let n = raw.xml_write(raw.at(t), raw.len(t), raw.at(raw.scratch), raw.len(raw.scratch));
+  if (n >= 0 && raw.grow(n)) n = raw.xml_write(raw.at(t), raw.len(t), raw.at(raw.scratch), raw.len(raw.scratch));
+  return n < 0 ? null : raw.text(raw.taken(n));
+}

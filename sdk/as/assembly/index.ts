@@ -5,7 +5,7 @@
 
 export { Config } from "./config";
 export { equal, hash, Hash, hmac, open, random, seal, sign, verify } from "./crypto";
-export { Document, Escape, Kind, Source, template, value, Value } from "./document";
+export { Document, Escape, Kind, Source, template, value, Value, xmlTokens, xmlWrite } from "./document";
 export { Exchange, Fields, Level, log, Verdict } from "./exchange";
 export { fetch, FetchError, fetchMany, FetchRequest, FetchResponse } from "./fetch";
 export { BUFFER_REQUEST, BUFFER_RESPONSE, Filter, register, TRAILERS } from "./filter";

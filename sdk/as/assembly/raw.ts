@@ -40,6 +40,9 @@ export declare function json_set(source: u32, data: usize, len: u32, path: usize
 @external("headgate_v1", "json_valid") export declare function json_valid(source: u32, data: usize, len: u32): u32;
 @external("headgate_v1", "template")
 export declare function template(escape: u32, text: usize, len: u32, data: usize, dataLen: u32, buf: usize, limit: u32): i32;
+@external("headgate_v1", "xml_tokens")
+export declare function xml_tokens(source: u32, data: usize, len: u32, buf: usize, limit: u32): i32;
+@external("headgate_v1", "xml_write") export declare function xml_write(tokens: usize, len: u32, buf: usize, limit: u32): i32;
 @external("headgate_v1", "metric")
 export declare function metric(op: u32, name: usize, len: u32, labels: usize, labelsLen: u32, v: f64): i32;
 @external("headgate_v1", "hash") export declare function hash(algorithm: u32, data: usize, len: u32, buf: usize, limit: u32): i32;

@@ -96,6 +96,20 @@ impl<'a> Document<'a> {
     }
 }
 
+/// An XML document as the JSON array of its tokens; None if it is not one.
+pub fn xml_tokens(document: &[u8]) -> Option<Vec<u8>> {
+    tokens(DATA, document)
+}
+
+/// The document of tokens; None if they make none.
+pub fn xml_write(tokens: &[u8]) -> Option<Vec<u8>> {
+    raw::read(|p, n| unsafe { raw::xml_write(tokens.as_ptr(), tokens.len() as u32, p, n) }.into()).ok().map(|(v, _)| v)
+}
+
+fn tokens(source: u32, data: &[u8]) -> Option<Vec<u8>> {
+    raw::read(|p, n| unsafe { raw::xml_tokens(source, data.as_ptr(), data.len() as u32, p, n) }.into()).ok().map(|(v, _)| v)
+}
+
 /// How values are written into a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Escape {
@@ -129,6 +143,18 @@ impl Exchange {
     /// The response's body as JSON; it needs [`crate::BUFFER_RESPONSE`].
     pub fn response_json(&mut self) -> Document<'static> {
         Document { source: 1, data: &[] }
+    }
+
+    /// The request's body, which is XML, as [`xml_tokens`]; it needs
+    /// [`crate::BUFFER_REQUEST`].
+    pub fn request_xml(&mut self) -> Option<Vec<u8>> {
+        tokens(0, &[])
+    }
+
+    /// The response's body, which is XML, as [`xml_tokens`]; it needs
+    /// [`crate::BUFFER_RESPONSE`].
+    pub fn response_xml(&mut self) -> Option<Vec<u8>> {
+        tokens(1, &[])
     }
 
     /// An expression of the configuration, `{"$expr": index}`, for this request.

@@ -53,7 +53,7 @@ pub mod serve;
 mod state;
 
 pub use config::{Config, Setting};
-pub use document::{template, Document, Escape, Kind, Value};
+pub use document::{template, xml_tokens, xml_write, Document, Escape, Kind, Value};
 pub use exchange::{Exchange, Fields, Level};
 pub use fetch::{FetchError, FetchRequest, FetchResponse};
 pub use metric::Metric;

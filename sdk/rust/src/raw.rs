@@ -43,6 +43,8 @@ unsafe extern "C" {
     ) -> i32;
     pub fn json_valid(source: u32, data: *const u8, len: u32) -> u32;
     pub fn template(escape: u32, text: *const u8, len: u32, data: *const u8, data_len: u32, buf: *mut u8, limit: u32) -> i32;
+    pub fn xml_tokens(source: u32, data: *const u8, len: u32, buf: *mut u8, limit: u32) -> i32;
+    pub fn xml_write(tokens: *const u8, len: u32, buf: *mut u8, limit: u32) -> i32;
     pub fn metric(op: u32, name: *const u8, len: u32, labels: *const u8, labels_len: u32, v: f64) -> i32;
     pub fn hash(algorithm: u32, data: *const u8, len: u32, buf: *mut u8, limit: u32) -> i32;
     pub fn hmac(algorithm: u32, key: *const u8, key_len: u32, data: *const u8, len: u32, buf: *mut u8, limit: u32) -> i32;
