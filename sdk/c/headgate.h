@@ -269,9 +269,10 @@ static inline hg_str hg_join(const hg_str *parts, size_t count) {
 	return hg_bytes(p, n);
 }
 
-/* hg_number writes a number in decimal. */
+/* hg_number writes a number in decimal. A NUL follows it. */
 static inline hg_str hg_number(int64_t v) {
-	char *end = (char *)hg_alloc(24) + 21, *p = end;
+	char *end = (char *)hg_alloc(24) + 23, *p = end;
+	*end = 0;
 	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 	do
 		*--p = (char)('0' + u % 10);

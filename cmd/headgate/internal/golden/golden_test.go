@@ -108,19 +108,7 @@ func TestConformance(t *testing.T) {
 	for language, c := range conformance() {
 		t.Run(language, func(t *testing.T) {
 			c.need(t)
-			project, err := toolchain.Open(sdk + c.dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out := filepath.Join(t.TempDir(), "conformance.wasm")
-			if err := project.Build(t.Context(), out); err != nil {
-				t.Fatalf("%v\n%s", err, output(err))
-			}
-			wasm, err := os.ReadFile(out)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := newPlayer(t, wasm)
+			p := newPlayer(t, buildProject(t, sdk+c.dir))
 			for _, f := range files {
 				t.Run(filepath.Base(f), func(t *testing.T) { play(t, p, f) })
 			}
@@ -134,4 +122,36 @@ func output(err error) string {
 		return c.Output
 	}
 	return ""
+}
+
+// TestExamples plays the tests of the examples that are written in other languages.
+func TestExamples(t *testing.T) {
+	need.Program(t, "clang-19")
+	need.Program(t, "wasm-ld-19")
+	const dir = "../../../../sdk/c/examples/geo"
+	p := newPlayer(t, buildProject(t, dir))
+	files, err := filepath.Glob(dir + "/testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, files)
+	}
+	for _, f := range files {
+		t.Run(filepath.Base(f), func(t *testing.T) { play(t, p, f) })
+	}
+}
+
+func buildProject(t *testing.T, dir string) []byte {
+	t.Helper()
+	project, err := toolchain.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "plugin.wasm")
+	if err := project.Build(t.Context(), out); err != nil {
+		t.Fatalf("%v\n%s", err, output(err))
+	}
+	wasm, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wasm
 }
