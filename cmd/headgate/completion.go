@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 )
 
@@ -72,6 +73,10 @@ func completeBash(w io.Writer) {
 		}
 		fmt.Fprintf(w, "      %s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")) ;;\n", c.name, strings.Join(append(list, "-h"), " "))
 	}
+	fmt.Fprint(w, "    esac\n  elif [ \"$COMP_CWORD\" -eq 2 ]; then\n    case ${COMP_WORDS[1]} in\n")
+	for name, below := range groups() {
+		fmt.Fprintf(w, "      %s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")) ;;\n", name, strings.Join(namesOf(below), " "))
+	}
 	fmt.Fprintf(w, "    esac\n  elif [ \"$COMP_CWORD\" -eq 1 ]; then\n    COMPREPLY=($(compgen -W '%s' -- \"$cur\"))\n  fi\n}\ncomplete -o default -F _headgate headgate\n", strings.Join(names, " "))
 }
 
@@ -80,7 +85,11 @@ func completeZsh(w io.Writer) {
 	for _, c := range commands() {
 		fmt.Fprintf(w, "    %s\n", shellQuote(c.name+":"+c.short))
 	}
-	fmt.Fprint(w, "  )\n  if (( CURRENT == 2 )); then\n    _describe command commands\n    return\n  fi\n  case $words[2] in\n")
+	fmt.Fprint(w, "  )\n  if (( CURRENT == 2 )); then\n    _describe command commands\n    return\n  fi\n  if (( CURRENT == 3 )); then\n    case $words[2] in\n")
+	for name, below := range groups() {
+		fmt.Fprintf(w, "      %s) compadd -- %s; return ;;\n", name, strings.Join(namesOf(below), " "))
+	}
+	fmt.Fprint(w, "    esac\n  fi\n  case $words[2] in\n")
 	for _, c := range commands() {
 		fmt.Fprintf(w, "    %s) _arguments", c.name)
 		for _, f := range flagsOf(c) {
@@ -92,12 +101,31 @@ func completeZsh(w io.Writer) {
 }
 
 func completeFish(w io.Writer) {
+	for name, below := range groups() {
+		for _, c := range below {
+			fmt.Fprintf(w, "complete -c headgate -n '__fish_seen_subcommand_from %s' -f -a %s -d %s\n", name, c.name, shellQuote(c.short))
+		}
+	}
 	for _, c := range commands() {
 		fmt.Fprintf(w, "complete -c headgate -n __fish_use_subcommand -f -a %s -d %s\n", c.name, shellQuote(c.short))
 		for _, f := range flagsOf(c) {
 			fmt.Fprintf(w, "complete -c headgate -n '__fish_seen_subcommand_from %s' -o %s -d %s\n", c.name, f.name, shellQuote(f.usage))
 		}
 	}
+}
+
+// groups are the commands that have commands below them.
+func groups() iter.Seq2[string, []command] {
+	return func(yield func(string, []command) bool) {
+		_ = yield("plugin", pluginCommands()) && yield("policy", policyCommands())
+	}
+}
+
+func namesOf(list []command) (names []string) {
+	for _, c := range list {
+		names = append(names, c.name)
+	}
+	return names
 }
 
 // shellQuote quotes s for the shells.

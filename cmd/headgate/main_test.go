@@ -77,6 +77,7 @@ func TestCommands(t *testing.T) {
 		{"fmt: good", "fmt -check DIR", 0, "", ""},
 		{"fmt: missing", "fmt no/such/dir", 1, "", "no/such/dir"},
 		{"completion: bash", "completion bash", 0, "complete -o default -F _headgate headgate", ""},
+		{"completion: commands below a command", "completion bash", 0, "plugin) COMPREPLY=($(compgen -W 'new build test", ""},
 		{"completion: flags", "completion bash", 0, "explain) COMPREPLY=($(compgen -W '-H -admin", ""},
 		{"completion: zsh", "completion zsh", 0, "'validate:check a configuration as a start would'", ""},
 		{"completion: fish", "completion fish", 0, "from fmt' -o diff -d", ""},
