@@ -81,6 +81,14 @@ func (m *Message) SetBytes(p []byte) {
 	m.Trailer.Reset(nil)
 }
 
+// Correct is told the size of a body that is at hand whole: a filter that it passed
+// through may have changed what was declared.
+func (m *Message) Correct(size int) {
+	if m.Length != Unknown {
+		m.Length = int64(size)
+	}
+}
+
 // Content returns the buffered body and whether it is complete. A message
 // without a body is complete and empty.
 func (m *Message) Content() (p []byte, whole bool) {

@@ -153,9 +153,7 @@ func TestProxyWasm(t *testing.T) {
 		})
 	}
 	for _, want := range []string{"logged /log/ 200", "msg=done", "msg=deleted"} {
-		if !strings.Contains(r.log.String(), want) {
-			t.Errorf("the log does not say %q", want)
-		}
+		eventually(t, "a line that says "+want, func() bool { return strings.Contains(r.log.String(), want) })
 	}
 	text := r.admin("/metrics")
 	if strings.Contains(text, "headgate_plugin_traps_total{") {

@@ -171,11 +171,9 @@ func (f *flow) firstBytes() (p []byte, whole bool, err error) {
 	}
 	p, err = b.Next()
 	if err == io.EOF {
-		if f.x.Request.Trailer.Len() > 0 {
-			return p, false, nil
-		}
-		f.x.Request.Length = int64(len(p)) // a filter may have changed it
-		return p, true, nil
+		m := &f.x.Request.Message
+		m.Correct(len(p))
+		return p, m.Trailer.Len() == 0, nil
 	}
 	return p, false, err
 }

@@ -90,8 +90,8 @@ func (f *flow) write() error {
 		return front.End(&r.Trailer)
 	}
 	p, err := f.firstOfBody()
-	if err == io.EOF && r.Trailer.Len() == 0 {
-		r.Length = int64(len(p)) // a filter may have changed it
+	if err == io.EOF {
+		r.Correct(len(p))
 	}
 	if broken(err) {
 		// Nothing was sent: the client gets a whole answer.
