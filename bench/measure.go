@@ -29,6 +29,7 @@ func (b *bench) measure(ctx context.Context, gateways []gateway, loads []scenari
 		if err != nil {
 			return nil, err
 		}
+		defer b.end(p) // the next contest may want its address
 		processes[g.name] = p
 	}
 	var results []result
