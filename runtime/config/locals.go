@@ -76,19 +76,30 @@ func (l *loader) evaluateLocal(name string, values map[string]cty.Value, path []
 		return
 	}
 	v.state = localBusy
+	// What the expression sees as "local": what it names, so that the work is not
+	// that of all locals for each; all of them if it names none, or one that is not
+	// there, which is an error that suggests others.
+	named, all := map[string]cty.Value{}, false
 	for _, t := range v.expr.Variables() {
 		if t.RootName() != "local" {
 			continue
 		}
+		dep, ok := "", false
 		if len(t) > 1 {
-			if dep, ok := stepName(t[1]); ok {
-				l.evaluateLocal(dep, values, path)
-			}
+			dep, ok = stepName(t[1])
 		}
+		if !ok || l.locals[dep] == nil {
+			all = true
+			continue
+		}
+		l.evaluateLocal(dep, values, path)
+		named[dep] = values[dep]
 	}
 	v.state = localDone
-	// The scope of every file sees base, whose "local" grows as we go.
-	l.base["local"] = cty.ObjectVal(values)
+	if all {
+		named = values
+	}
+	l.base["local"] = cty.ObjectVal(named)
 	if val, ok := v.scope.evaluate(v.expr, "local."+name); ok {
 		l.keep("local", name, val)
 		v.value = val
